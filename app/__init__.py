@@ -1,0 +1,1 @@
+"""What only this application has: its command, its agent, its screens."""

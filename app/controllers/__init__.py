@@ -1,0 +1,1 @@
+"""Turn, approval, lesson and session, free of any screen."""

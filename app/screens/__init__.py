@@ -1,0 +1,1 @@
+"""The full screens that the program shows."""

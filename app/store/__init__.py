@@ -1,0 +1,1 @@
+"""Where sessions and lessons lie on disk."""

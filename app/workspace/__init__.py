@@ -1,0 +1,1 @@
+"""The user's repository: confined files, diffs, git."""

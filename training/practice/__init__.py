@@ -1,0 +1,1 @@
+"""The practice model: weights, tokenizer, curriculum, trainer."""

@@ -1,0 +1,403 @@
+"""The wire between the app and the worker: one JSON object a line, both ways.
+
+The app writes requests to the worker's stdin; the worker answers on stdout with
+events that carry the request's id. A request ends with exactly one ``result`` or
+``failure``; before it come any number of ``progress``, ``token``, ``retry_dropped``,
+``stage`` and ``step`` events. The worker's first line is ``ready`` with id 0.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+PROTOCOL_VERSION = 1
+
+EngineName = Literal["practice", "local", "tinker"]
+AdapterScope = Literal["answer", "everywhere"]
+LoraTargets = Literal["all", "attention"]
+Objective = Literal["forward_kl", "reverse_kl", "importance_sampling"]
+Outcome = Literal["learned", "in_context_only", "gated", "rolled_back", "failed"]
+StageName = Literal["prepare", "gate", "snapshot", "step", "guard", "retry", "commit"]
+FailureCode = Literal[
+    "bad_adapter",
+    "bad_model",
+    "bad_request",
+    "cancelled",
+    "context_too_long",
+    "disk_full",
+    "internal",
+    "missing_extra",
+    "not_loaded",
+    "out_of_memory",
+    "read_only",
+    "unavailable",
+]
+
+
+class Wire(BaseModel):
+    """What every line is made of; unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="strings")
+
+
+class ToolCall(Wire):
+    """A tool's name and its arguments."""
+
+    name: str
+    arguments: dict[str, Any]
+
+
+class ToolSchema(Wire):
+    """What the model is told about a tool; ``parameters`` is a JSON schema."""
+
+    name: str
+    description: str
+    parameters: dict[str, Any]
+
+
+class ChatMessage(Wire):
+    """One message of a conversation, in the form that chat templates take."""
+
+    role: Literal["system", "user", "assistant", "tool"]
+    content: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+
+
+class Completion(Wire):
+    """The tokens sampled from the student for one turn, as sampled, with the end token."""
+
+    tokens: tuple[int, ...]
+    logprobs: tuple[float, ...]
+    text: str
+    stop_reason: Literal["stop", "length", "cancelled"]
+    prompt_tokens: int
+    seconds: float
+
+
+class Lesson(Wire):
+    """A correction with all that is needed to learn from it, now or replayed later.
+
+    ``messages`` is the conversation up to the denied or edited completion, and the
+    retry is sampled from exactly these messages: none of them holds the correction.
+    """
+
+    id: str
+    kind: Literal["deny", "edit"]
+    messages: tuple[ChatMessage, ...]
+    tools: tuple[ToolSchema, ...]
+    completion: Completion
+    correction: str
+    notes: tuple[str, ...] = ()
+    solution: ToolCall | None = None
+    tool_output: str | None = None
+    siblings: tuple[tuple[ChatMessage, ...], ...] = ()
+
+
+# --- requests -------------------------------------------------------------------------
+
+
+class Load(Wire):
+    """Load a model and the adapter that belongs to it and to ``repository``."""
+
+    type: Literal["load"] = "load"
+    id: int
+    engine: EngineName
+    model_name: str | None = None
+    repository: str
+    data_dir: str | None = None
+    enable_training: bool = True
+    adapter_scope: AdapterScope = "answer"
+    lora_targets: LoraTargets = "all"
+    lora_rank: int = 16
+    objective: Objective | None = None
+    learning_rate: float | None = None
+    kl_coef: float | None = None
+    kl_budget: float | None = None
+    max_steps: int | None = None
+    save_every: int = 10
+    seed: int = 0
+
+
+class Sample(Wire):
+    """Sample one completion from the student."""
+
+    type: Literal["sample"] = "sample"
+    id: int
+    messages: tuple[ChatMessage, ...]
+    tools: tuple[ToolSchema, ...]
+    temperature: float
+    max_tokens: int
+    seed: int | None = None
+
+
+class Learn(Wire):
+    """Learn one lesson; the proof is sampled at this temperature."""
+
+    type: Literal["learn"] = "learn"
+    id: int
+    lesson: Lesson
+    temperature: float
+    max_tokens: int
+    seed: int | None = None
+
+
+class Undo(Wire):
+    """Go back to the snapshot before the newest lesson, or to a named one."""
+
+    type: Literal["undo"] = "undo"
+    id: int
+    snapshot: str | None = None
+
+
+class Save(Wire):
+    """Write the adapter as a PEFT folder, to ``path`` or beside the snapshots."""
+
+    type: Literal["save"] = "save"
+    id: int
+    path: str | None = None
+
+
+class Cancel(Wire):
+    """Stop the request with id ``target`` at the next token or stage."""
+
+    type: Literal["cancel"] = "cancel"
+    id: int
+    target: int
+
+
+class Shutdown(Wire):
+    """End the worker; closing its stdin does the same."""
+
+    type: Literal["shutdown"] = "shutdown"
+    id: int
+
+
+Request = Annotated[
+    Load | Sample | Learn | Undo | Save | Cancel | Shutdown, Field(discriminator="type")
+]
+REQUEST: TypeAdapter[Request] = TypeAdapter(Request)
+
+
+# --- results --------------------------------------------------------------------------
+
+
+class Loaded(Wire):
+    """What was loaded, and what it can do."""
+
+    type: Literal["loaded"] = "loaded"
+    engine: EngineName
+    model_name: str
+    device: str
+    parameters: int
+    trainable_parameters: int
+    context_tokens: int
+    training: bool
+    read_only: str | None = None
+    objective: Objective
+    adapter_scope: AdapterScope
+    snapshot: str | None = None
+    lesson: str | None = None
+    lessons: int = 0
+    seconds: float = 0.0
+
+
+class Sampled(Wire):
+    """The completion that was asked for."""
+
+    type: Literal["sampled"] = "sampled"
+    completion: Completion
+
+
+class StepMetrics(Wire):
+    """The figures of one gradient step.
+
+    ``kl`` is the mean forward KL per answer from the base on the anchors after the step,
+    in nats; ``scale`` is the part of the step that the line search kept; ``follow`` is the
+    student's probability of the teacher's choice at the first decision token.
+    """
+
+    step: int
+    loss: float
+    kl: float
+    grad_norm: float
+    scale: float
+    follow: float
+    teacher_gap: float
+    entropy: float
+    advantage_mean: float
+    advantage_abs_max: float
+    seconds: float
+
+
+class TokenReport(Wire):
+    """One token of the corrected completion.
+
+    ``advantage`` is log p(teacher) − log p(student) before the lesson, in nats;
+    ``before`` and ``after`` are the student's probabilities of the token; ``teacher_token``
+    is the token that the teacher prefers there.
+    """
+
+    text: str
+    advantage: float
+    before: float
+    after: float
+    teacher: float
+    teacher_token: str
+
+
+class GuardReport(Wire):
+    """What the lesson did to prompts that it was not about.
+
+    ``kl`` is the mean forward KL per answer from before the lesson, in nats; ``agreement``
+    is the part of the probes whose greedy answer stayed the same.
+    """
+
+    kl: float
+    agreement: float
+    probes: int
+    entropy_ratio: float = 1.0
+    passed: bool
+    reason: str = ""
+
+
+class LessonResult(Wire):
+    """What came of a lesson.
+
+    ``reason`` is one sentence for the user. ``retry`` is the newest context-free completion;
+    ``proved`` says that it follows the correction. ``snapshot`` is set when it was committed.
+    """
+
+    type: Literal["lesson_result"] = "lesson_result"
+    lesson: str
+    outcome: Outcome
+    reason: str
+    steps: tuple[StepMetrics, ...] = ()
+    loss: float | None = None
+    kl: float | None = None
+    gate: float | None = None
+    guard: GuardReport | None = None
+    tokens: tuple[TokenReport, ...] = ()
+    retry: Completion | None = None
+    proved: bool = False
+    snapshot: str | None = None
+    seconds: float = 0.0
+    stages: dict[str, float] = Field(default_factory=dict)
+    tokens_sampled: int = 0
+    tokens_scored: int = 0
+    memory_bytes: int = 0
+
+
+class Undone(Wire):
+    """Where the adapter stands after an undo; ``None`` is the model as it came."""
+
+    type: Literal["undone"] = "undone"
+    snapshot: str | None
+    lesson: str | None
+    undone_lesson: str | None
+
+
+class Saved(Wire):
+    """Where the adapter was written."""
+
+    type: Literal["saved"] = "saved"
+    path: str
+
+
+class Done(Wire):
+    """The answer to requests that have nothing more to say."""
+
+    type: Literal["done"] = "done"
+
+
+Result = Annotated[
+    Loaded | Sampled | LessonResult | Undone | Saved | Done, Field(discriminator="type")
+]
+
+
+# --- events ---------------------------------------------------------------------------
+
+
+class ReadyEvent(Wire):
+    """The worker's first line."""
+
+    event: Literal["ready"] = "ready"
+    id: int = 0
+    protocol: int = PROTOCOL_VERSION
+    pid: int
+
+
+class ProgressEvent(Wire):
+    """How far a load has come; ``fraction`` is None where it cannot be known."""
+
+    event: Literal["progress"] = "progress"
+    id: int
+    message: str
+    fraction: float | None = None
+
+
+class TokenEvent(Wire):
+    """One sampled token; ``text`` may be empty while a character is incomplete."""
+
+    event: Literal["token"] = "token"
+    id: int
+    text: str
+    token: int
+    logprob: float
+
+
+class RetryDroppedEvent(Wire):
+    """The retry streamed so far did not follow the correction; another will come."""
+
+    event: Literal["retry_dropped"] = "retry_dropped"
+    id: int
+
+
+class StageEvent(Wire):
+    """A lesson entered a stage; ``elapsed`` is seconds since the lesson began."""
+
+    event: Literal["stage"] = "stage"
+    id: int
+    stage: StageName
+    detail: str = ""
+    elapsed: float = 0.0
+
+
+class StepEvent(Wire):
+    """A gradient step was taken."""
+
+    event: Literal["step"] = "step"
+    id: int
+    metrics: StepMetrics
+
+
+class ResultEvent(Wire):
+    """The request succeeded."""
+
+    event: Literal["result"] = "result"
+    id: int
+    result: Result
+
+
+class FailureEvent(Wire):
+    """The request failed; ``message`` is one sentence that names the way out."""
+
+    event: Literal["failure"] = "failure"
+    id: int
+    code: FailureCode
+    message: str
+
+
+Event = Annotated[
+    ReadyEvent
+    | ProgressEvent
+    | TokenEvent
+    | RetryDroppedEvent
+    | StageEvent
+    | StepEvent
+    | ResultEvent
+    | FailureEvent,
+    Field(discriminator="event"),
+]
+EVENT: TypeAdapter[Event] = TypeAdapter(Event)

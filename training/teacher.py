@@ -1,0 +1,51 @@
+"""What the teacher sees: the student's prompt, unchanged, and one trailing block."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from .protocol import ToolCall
+
+SLOT_CHARACTERS = 4_000
+
+
+def render_call(call: ToolCall) -> str:
+    """Write a call the way the model writes its own."""
+    body = json.dumps({"name": call.name, "arguments": call.arguments}, ensure_ascii=False)
+    return f"<tool_call>\n{body}\n</tool_call>"
+
+
+def shorten(text: str, limit: int = SLOT_CHARACTERS) -> str:
+    """Cut the middle out of a text that is longer than ``limit`` characters."""
+    if len(text) <= limit:
+        return text
+    half = (limit - 5) // 2
+    return f"{text[:half]}\n...\n{text[-half:]}"
+
+
+def trailing_block(
+    *,
+    correction: str = "",
+    notes: Sequence[str] = (),
+    solution: ToolCall | None = None,
+    tool_output: str | None = None,
+) -> str:
+    """Compose the block that turns the student's prompt into the teacher's.
+
+    Each slot is shortened by itself, so that the closing instruction always survives. The
+    failed attempt is what gets scored and is therefore never quoted.
+    """
+    parts: list[str] = []
+    if notes:
+        parts.append("Notes from the user:\n" + "\n".join(f"- {shorten(note)}" for note in notes))
+    if solution is not None:
+        parts.append("This call is right here:\n" + shorten(render_call(solution)))
+    if correction:
+        parts.append(
+            "Your first try was turned down. The user said:\n" + shorten(correction.strip())
+        )
+    if tool_output:
+        parts.append("The first try printed:\n" + shorten(tool_output.strip()))
+    parts.append("Answer the request again, as if for the first time.")
+    return "\n\n".join(parts)

@@ -1,0 +1,1 @@
+"""Textual widgets that take plain values and post messages; they know nothing of the app."""
