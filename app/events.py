@@ -1,0 +1,181 @@
+"""What the controllers tell whoever presents them: the screen, or `exec`.
+
+A presenter takes each event in order through one callable. Nothing here knows of Textual.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ..training.protocol import Completion, Lesson, LessonResult, Loaded, StageName, StepMetrics
+from .agent.proposal import Decision, Proposal
+from .tools.base import ToolResult
+
+Severity = Literal["information", "warning", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineLoading:
+    """The worker is starting or loading; ``fraction`` is None where it cannot be known."""
+
+    message: str
+    fraction: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EngineReady:
+    """The engine can sample."""
+
+    loaded: Loaded
+
+
+@dataclass(frozen=True, slots=True)
+class EngineFailed:
+    """The engine cannot be used; the sentence names the way out."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class UserSaid:
+    """A request entered the conversation."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TurnStarted:
+    """The model begins a turn; ``retry`` marks the one that follows a lesson."""
+
+    retry: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TokenArrived:
+    """A piece of the model's turn, as raw text; tool-call markup included."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TurnDropped:
+    """What streamed since the last TurnStarted is discarded."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnSampled:
+    """The turn is complete; ``text`` is its prose, without the call."""
+
+    text: str
+    completion: Completion
+
+
+@dataclass(frozen=True, slots=True)
+class CallRejected:
+    """The turn held no call that could be understood; the model is told why."""
+
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalMade:
+    """A call waits for a decision, or was approved by ``rule`` without one."""
+
+    proposal: Proposal
+    rule: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalDecided:
+    """The user, or a rule, decided."""
+
+    proposal: Proposal
+    decision: Decision
+    rule: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolOutput:
+    """A piece of a running tool's output."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolFinished:
+    """A call ran."""
+
+    proposal: Proposal
+    result: ToolResult
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class LessonStarted:
+    """A lesson is in the journal and goes to the worker; ``attempt`` counts from 1."""
+
+    lesson: Lesson
+    attempt: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class LessonStage:
+    """A lesson entered a stage; ``elapsed`` is in seconds."""
+
+    stage: StageName
+    detail: str
+    elapsed: float
+
+
+@dataclass(frozen=True, slots=True)
+class LessonStep:
+    """A gradient step was taken."""
+
+    metrics: StepMetrics
+
+
+@dataclass(frozen=True, slots=True)
+class LessonFinished:
+    """What came of a lesson; the journal has it already."""
+
+    lesson: Lesson
+    result: LessonResult
+
+
+@dataclass(frozen=True, slots=True)
+class TurnFinished:
+    """The agent waits for the user; ``reason`` is empty when it simply finished."""
+
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One sentence for the user."""
+
+    text: str
+    severity: Severity = "information"
+
+
+AgentEvent = (
+    EngineLoading
+    | EngineReady
+    | EngineFailed
+    | UserSaid
+    | TurnStarted
+    | TokenArrived
+    | TurnDropped
+    | TurnSampled
+    | CallRejected
+    | ProposalMade
+    | ProposalDecided
+    | ToolOutput
+    | ToolFinished
+    | LessonStarted
+    | LessonStage
+    | LessonStep
+    | LessonFinished
+    | TurnFinished
+    | Notice
+)

@@ -1,0 +1,58 @@
+"""What a tool is: a schema, a preview of its effect, and the effect itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from ..workspace.workspace import Workspace
+
+OutputSink = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a call would do, shown before anybody decides.
+
+    ``before`` and ``after`` are whole texts of one file for ``kind == "diff"`` (``before`` is
+    None for a new file); ``command`` and ``folder`` are set for ``kind == "command"``; ``text``
+    describes every other call. A call that cannot work has ``problem``, one sentence.
+    """
+
+    kind: Literal["diff", "command", "text"]
+    title: str
+    path: str | None = None
+    before: str | None = None
+    after: str | None = None
+    command: str | None = None
+    folder: str | None = None
+    text: str = ""
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """What the model is told about a call that ran."""
+
+    ok: bool
+    output: str
+
+
+class Tool(Protocol):
+    """One of the agent's tools."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+    read_only: bool
+
+    def preview(self, arguments: Mapping[str, Any], workspace: Workspace) -> Preview:
+        """Say what the call would do, without doing it; never raises for bad arguments."""
+        ...
+
+    async def run(
+        self, arguments: Mapping[str, Any], workspace: Workspace, on_output: OutputSink
+    ) -> ToolResult:
+        """Do it; failures come back as a result with ``ok=False``."""
+        ...
