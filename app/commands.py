@@ -1,0 +1,129 @@
+"""The slash commands: one entry, one handler, one help line."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from .controllers.session import SessionController
+    from .events import Severity
+
+
+class CommandHost(Protocol):
+    """What a command may do to the screen it was typed in."""
+
+    session: SessionController
+
+    def say(self, text: str, severity: Severity = "information") -> None:
+        """Put one sentence into the conversation."""
+        ...
+
+    def show(self, screen: str) -> None:
+        """Open a screen by name: help, metrics or lessons."""
+        ...
+
+    async def clear_conversation(self) -> None:
+        """Begin a new conversation."""
+        ...
+
+    def use_theme(self, name: str) -> None:
+        """Change the theme, or say which there are."""
+        ...
+
+    async def leave(self) -> None:
+        """Save what there is and end the program."""
+        ...
+
+
+Handler = Callable[[CommandHost, str], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One slash command."""
+
+    name: str
+    help: str
+    run: Handler
+    usage: str = ""
+
+    @property
+    def title(self) -> str:
+        """The command as it is typed."""
+        return f"/{self.name} {self.usage}".strip()
+
+
+async def _help(host: CommandHost, _: str) -> None:
+    host.show("help")
+
+
+async def _clear(host: CommandHost, _: str) -> None:
+    await host.clear_conversation()
+
+
+async def _note(host: CommandHost, text: str) -> None:
+    if text:
+        host.session.add_note(text)
+        return
+    notes = host.session.notes
+    if notes:
+        host.say("Notes for the next correction:\n" + "\n".join(f"- {note}" for note in notes))
+    else:
+        host.say("No notes yet. /note TEXT keeps one for the teacher of the next correction.")
+
+
+async def _metrics(host: CommandHost, _: str) -> None:
+    host.show("metrics")
+
+
+async def _undo(host: CommandHost, _: str) -> None:
+    await host.session.undo()
+
+
+async def _lessons(host: CommandHost, _: str) -> None:
+    host.show("lessons")
+
+
+async def _save(host: CommandHost, path: str) -> None:
+    await host.session.save(path or None)
+
+
+async def _theme(host: CommandHost, name: str) -> None:
+    host.use_theme(name)
+
+
+async def _quit(host: CommandHost, _: str) -> None:
+    await host.leave()
+
+
+COMMANDS: tuple[Command, ...] = (
+    Command("help", "keys and commands", _help),
+    Command("clear", "begin a new conversation; lessons stay learned", _clear),
+    Command("note", "tell the teacher of the next correction something more", _note, "TEXT"),
+    Command("metrics", "loss, KL and every figure of the last lesson", _metrics),
+    Command("lessons", "every lesson and what came of it", _lessons),
+    Command("undo", "take back the newest learned lesson", _undo),
+    Command("save", "write the adapter as a PEFT folder", _save, "[FOLDER]"),
+    Command("theme", "change the colours", _theme, "[NAME]"),
+    Command("quit", "leave; everything learned is kept", _quit),
+)
+
+
+def find(name: str) -> Command | None:
+    """The command with this name, if there is one."""
+    return next((command for command in COMMANDS if command.name == name), None)
+
+
+async def run(host: CommandHost, line: str) -> None:
+    """Run what was typed after the slash; an unknown command is said in words."""
+    name, _, argument = line.removeprefix("/").strip().partition(" ")
+    command = find(name.lower())
+    if command is not None:
+        await command.run(host, argument.strip())
+        return
+    near = get_close_matches(name, [command.name for command in COMMANDS], n=1)
+    hint = f" Did you mean /{near[0]}?" if near else ""
+    host.say(f"There is no command /{name}.{hint} /help lists them all.", "warning")
