@@ -1,0 +1,171 @@
+"""The entry point: `--help` and `--version` import next to nothing."""
+
+from __future__ import annotations
+
+import sys
+
+from .version import VERSION
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+    from typing import NoReturn
+
+USAGE = 2
+
+HELP = """\
+continualcode-tui: a terminal coding agent that learns from your corrections
+
+Usage:
+  continualcode-tui [key=value ...]                 the full screen, in this folder
+  continualcode-tui exec "REQUEST" [key=value ...]  without a screen, JSON lines out
+      --feedback FILE      one decision a line for each proposal; - reads standard input
+      --then stop|approve|deny
+                           what happens when the lines run out (stop)
+  continualcode-tui worker                          the model's end, for worker_command
+  continualcode-tui --help | --version
+
+A line of FILE is one of
+  {"decision": "approve"}
+  {"decision": "deny", "correction": "use edit_lines; don't overwrite"}
+  {"decision": "edit", "arguments": {"path": "calc.py"}}
+  {"note": "the tests run under python3"}           answers no proposal
+
+Settings, as arguments, as CONTINUALCODE_... variables, or in config.toml:
+  engine=practice|local|tinker    which engine runs the model (practice)
+  model_name=NAME                 a hub name or a folder, for local and tinker
+  base_url=URL                    the address of the Tinker service
+  enable_training=true|false      whether corrections become lessons (true)
+  lora_rank=N                     the rank of the adapter (16)
+  lora_targets=all|attention      which layers it changes (all)
+  adapter_scope=answer|everywhere where it is active (answer)
+  objective=forward_kl|reverse_kl|importance_sampling
+  learning_rate=X kl_coef=X kl_budget=X max_steps=N
+                                  of a lesson; each engine has its own defaults
+  load_checkpoint_path=PATH       an adapter to start from
+  save_every=N                    exports the adapter after so many lessons (10)
+  temperature=X max_tokens=N seed=N
+                                  of sampling (0.3, 1024, 0)
+  auto_approve_readonly=true|false
+                                  read, glob and grep run without asking (true)
+  bash_timeout=SECONDS            after which a command is stopped (120)
+  worker_command="COMMAND"        e.g. "ssh gpu-box continualcode-tui worker"
+  theme=NAME                      the colours of the screen
+  data_dir=FOLDER                 lessons, adapters, conversations and logs
+  arm_delay=SECONDS               before the keys of a proposal are taken (0.4)
+  config_file=FILE                instead of the usual config.toml
+
+Exit status of exec: 0 done, 2 usage, 3 the engine failed.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command that the arguments name, and return its exit status."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    first = arguments[0] if arguments else ""
+    if first in ("--version", "-V"):
+        return _say(f"continualcode-tui {VERSION}\n")
+    if first in ("--help", "-h", "help") or (first == "exec" and _asks_for_help(arguments)):
+        return _say(HELP)
+    if first == "worker":
+        _become_worker(arguments[1:])
+    return _guarded(arguments)
+
+
+def _asks_for_help(arguments: Sequence[str]) -> bool:
+    return len(arguments) > 1 and arguments[1] in ("--help", "-h")
+
+
+def _say(text: str) -> int:
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _drop_stdout()
+    return 0
+
+
+def _drop_stdout() -> None:
+    """Keep the interpreter from complaining about a closed pipe when it ends."""
+    import os
+
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def _complain(sentence: str) -> None:
+    sys.stderr.write(f"continualcode-tui: {sentence}\n")
+
+
+def _become_worker(arguments: Sequence[str]) -> NoReturn:
+    """Turn this process into the worker, which the app must not import."""
+    import os
+
+    module = "continualcode_tui.training.worker"
+    os.execv(sys.executable, [sys.executable, "-P", "-m", module, *arguments])  # noqa: S606
+
+
+def _guarded(arguments: list[str]) -> int:
+    """Run the program; what nobody caught becomes one sentence and a log."""
+    try:
+        return _run(arguments)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        _drop_stdout()
+        return 0
+    except Exception as error:
+        log = _write_log(error, arguments)
+        where = f"; the details are in {log}" if log else ""
+        _complain(f"the program failed: {type(error).__name__}: {_first_line(error)}{where}")
+        return 1
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [""])[0]
+
+
+def _run(arguments: list[str]) -> int:
+    if arguments and arguments[0] == "exec":
+        from .headless import main as run_headless
+
+        return run_headless(arguments[1:])
+    command = arguments[0] if arguments else ""
+    if command and "=" not in command:
+        _complain(f"unknown command {command!r}; the commands are exec and worker (see --help).")
+        return USAGE
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        _complain(
+            'the full screen needs a terminal; without one use: continualcode-tui exec "REQUEST".'
+        )
+        return USAGE
+    from .settings import SettingsError, load_settings
+
+    try:
+        settings = load_settings(arguments)
+    except SettingsError as error:
+        _complain(str(error))
+        return USAGE
+    from .tui import run
+
+    return run(settings)
+
+
+def _write_log(error: BaseException, arguments: Sequence[str]) -> Path | None:
+    """Append the traceback to the program's log, if there is a place for it."""
+    import time
+    import traceback
+
+    try:
+        from .settings import load_settings
+        from .store.paths import DataPaths, open_private_append
+
+        placed = [argument for argument in arguments if argument.startswith("data_dir=")]
+        log = DataPaths(load_settings(placed).data_dir).app_log
+        with open_private_append(log) as file:
+            file.write(time.strftime("%Y-%m-%d %H:%M:%S\n"))
+            file.writelines(traceback.format_exception(error))
+    except Exception:
+        traceback.print_exception(error)
+        return None
+    return log

@@ -1,0 +1,97 @@
+"""Where things lie on disk, readable by nobody but the user."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+APP_NAME = "continualcode-tui"
+LONGEST_NAME = 100
+
+
+def safe_name(name: str) -> str:
+    """Make a model's name one path component that no other name shares."""
+    plain = re.sub(r"[^A-Za-z0-9._-]", "_", name.strip())
+    if plain == name and plain.strip(".") and len(plain) <= LONGEST_NAME:
+        return plain
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    stem = plain.lstrip(".")[:LONGEST_NAME] or "model"
+    return f"{stem}-{digest}"
+
+
+def make_private_folder(folder: Path) -> Path:
+    """Create the folder, and those above it, for the user alone."""
+    missing = [folder]
+    while not missing[-1].parent.exists():
+        missing.append(missing[-1].parent)
+    for part in reversed(missing):
+        part.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Replace a file in one step, so that a crash leaves the old one or the new one."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(beside, "wb", opener=_open_private) as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def open_private_append(path: Path) -> TextIO:
+    """Open a log for appending."""
+    make_private_folder(path.parent)
+    return open(path, "a", encoding="utf-8", opener=_open_private)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a created or renamed entry of the folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW, 0o600)
+
+
+@dataclass(frozen=True, slots=True)
+class DataPaths:
+    """The folders and files below the data directory."""
+
+    root: Path
+
+    def journal(self, repository: str, model: str) -> Path:
+        """The lessons of a repository and a model."""
+        return self.root / "lessons" / safe_name(repository) / safe_name(model) / "journal.jsonl"
+
+    def sessions(self, repository: str) -> Path:
+        """The conversations held in a repository."""
+        return self.root / "sessions" / safe_name(repository)
+
+    @property
+    def logs(self) -> Path:
+        """The folder of the logs."""
+        return self.root / "logs"
+
+    @property
+    def worker_log(self) -> Path:
+        """What the worker wrote on its standard error."""
+        return self.logs / "worker.log"
+
+    @property
+    def app_log(self) -> Path:
+        """Where an uncaught error of the program is written."""
+        return self.logs / "app.log"
