@@ -52,7 +52,20 @@ class Tool(Protocol):
         ...
 
     async def run(
-        self, arguments: Mapping[str, Any], workspace: Workspace, on_output: OutputSink
+        self,
+        arguments: Mapping[str, Any],
+        workspace: Workspace,
+        on_output: OutputSink,
+        expected: Preview | None = None,
     ) -> ToolResult:
-        """Do it; failures come back as a result with ``ok=False``."""
+        """Do it; failures come back as a result with ``ok=False``.
+
+        ``expected`` is the preview that was approved: a file that no longer has that text is
+        not touched.
+        """
         ...
+
+
+def failure(problem: str) -> ToolResult:
+    """Tell the model that its call did not work, in one sentence."""
+    return ToolResult(ok=False, output=f"error: {problem}")

@@ -1,0 +1,128 @@
+"""The six tools and the one way to check, preview and run a call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ...training.protocol import ToolCall, ToolSchema
+from ..workspace.workspace import Workspace
+from .base import OutputSink, Preview, Tool, ToolResult, failure
+from .bash import Bash
+from .edit_lines import EditLines
+from .glob import Glob
+from .grep import Grep
+from .read import Read
+from .write import Write
+
+Tools = Mapping[str, Tool]
+
+
+def make_tools(bash_timeout: float = 120.0) -> Tools:
+    """Make the six tools with these settings."""
+    tools: list[Tool] = [Read(), Write(), EditLines(), Glob(), Grep(), Bash(bash_timeout)]
+    return {tool.name: tool for tool in tools}
+
+
+TOOLS: Tools = make_tools()
+
+
+def schemas() -> tuple[ToolSchema, ...]:
+    """Return what the model is told about the tools."""
+    return tuple(
+        ToolSchema(name=tool.name, description=tool.description, parameters=dict(tool.parameters))
+        for tool in TOOLS.values()
+    )
+
+
+def coerce(call: ToolCall) -> ToolCall:
+    """Turn numbers that were given as digits in a string, or as ``3.0``, into integers."""
+    tool = TOOLS.get(call.name)
+    if tool is None:
+        return call
+    properties: Mapping[str, Any] = tool.parameters["properties"]
+    arguments = {
+        name: _integer(value) if properties.get(name, {}).get("type") == "integer" else value
+        for name, value in call.arguments.items()
+    }
+    return ToolCall(name=call.name, arguments=arguments)
+
+
+def _integer(value: Any) -> Any:
+    if isinstance(value, str):
+        text = value.strip()
+        if text.removeprefix("-").isdecimal() and text.isascii() and len(text) < 16:
+            return int(text)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+def validate(call: ToolCall) -> str | None:
+    """Return one sentence on what is wrong with a call, or None."""
+    tool = TOOLS.get(call.name)
+    if tool is None:
+        return f"there is no tool {call.name!r}; the tools are {', '.join(TOOLS)}"
+    from jsonschema import Draft202012Validator  # 80 ms, so not before the first call
+
+    errors = list(Draft202012Validator(tool.parameters).iter_errors(coerce(call).arguments))
+    if not errors:
+        return None
+    problems = [*_names(tool, call), *(_value(error) for error in errors if error.path)]
+    return f"the call of {call.name} is not right: " + "; ".join(problems)
+
+
+def _names(tool: Tool, call: ToolCall) -> list[str]:
+    """Name the arguments that are missing and those that the tool does not have."""
+    properties: Mapping[str, Any] = tool.parameters["properties"]
+    problems = [
+        f'the argument "{name}" is missing ({properties[name]["description"]})'
+        for name in tool.parameters["required"]
+        if name not in call.arguments
+    ]
+    known = ", ".join(f'"{name}"' for name in properties)
+    problems += [
+        f'"{name}" is none of its arguments, which are {known}'
+        for name in call.arguments
+        if name not in properties
+    ]
+    return problems
+
+
+def _value(error: Any) -> str:
+    """Say what is wrong with one argument's value."""
+    name = error.path[0]
+    if error.validator == "type":
+        kinds = {"string": "a string", "integer": "a whole number"}
+        wanted = kinds.get(error.validator_value, error.validator_value)
+        return f'"{name}" must be {wanted}, not {_shown(error.instance)}'
+    if error.validator == "minimum":
+        return f'"{name}" must be at least {error.validator_value}, not {error.instance}'
+    return f'"{name}": {error.message}'
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def preview(call: ToolCall, workspace: Workspace) -> Preview:
+    """Say what a call would do; a call that cannot work has a ``problem``."""
+    if problem := validate(call):
+        return Preview(kind="text", title=call.name, problem=problem)
+    return TOOLS[call.name].preview(coerce(call).arguments, workspace)
+
+
+async def run(
+    call: ToolCall,
+    workspace: Workspace,
+    on_output: OutputSink,
+    expected: Preview | None = None,
+    tools: Tools = TOOLS,
+) -> ToolResult:
+    """Run a call; a file that is no longer what ``expected`` showed is not touched."""
+    if problem := validate(call):
+        return failure(problem)
+    result = await tools[call.name].run(coerce(call).arguments, workspace, on_output, expected)
+    output = result.output.encode("utf-8", "backslashreplace").decode("utf-8")
+    return ToolResult(ok=result.ok, output=output)

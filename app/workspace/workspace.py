@@ -1,0 +1,162 @@
+"""The confined way to the user's files that all tools share."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from .beneath import (
+    MissingError,
+    Place,
+    WorkspaceError,
+    entries_of,
+    open_file,
+    place_of,
+    read_file,
+    split_path,
+    too_large,
+)
+from .replace import replace_file
+from .text import Text, decode, encode
+
+__all__ = ["MAX_BYTES", "MissingError", "TextFile", "Workspace", "WorkspaceError"]
+
+MAX_BYTES = 2_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class TextFile:
+    """A text file as it was read; ``path`` is its real path below the root."""
+
+    path: str
+    data: bytes
+    text: Text
+
+
+class Workspace:
+    """The files below one root; every path is resolved beneath it, whatever it says."""
+
+    def __init__(self, root: str | Path, max_bytes: int = MAX_BYTES) -> None:
+        self.root = Path(root).resolve()
+        self.max_bytes = max_bytes
+
+    def __repr__(self) -> str:
+        return f"Workspace({str(self.root)!r})"
+
+    def read_bytes(self, path: str) -> bytes:
+        """Read a regular file of at most ``max_bytes``."""
+        return read_file(str(self.root), path, self.max_bytes)[0]
+
+    def read_text(self, path: str) -> TextFile:
+        """Read a UTF-8 text file exactly as it is."""
+        data, _, place = read_file(str(self.root), path, self.max_bytes)
+        return TextFile(place.path, data, decode(data, path))
+
+    def is_folder(self, path: str) -> bool:
+        """Tell a folder from a file; raises where there is neither."""
+        with place_of(str(self.root), path) as place:
+            if place.name == ".":
+                return True
+            try:
+                status = os.stat(place.name, dir_fd=place.folder, follow_symlinks=False)
+            except FileNotFoundError:
+                status = None
+            if status is None or not stat.S_ISDIR(status.st_mode):
+                descriptor, _ = open_file(place, path)
+                os.close(descriptor)
+                return False
+            return True
+
+    def entries(self, path: str) -> list[str]:
+        """List the names in a folder, sorted."""
+        return list(entries_of(str(self.root), path))
+
+    def real_path(self, path: str) -> str:
+        """Return the path below the root that ``path`` leads to; it may not exist."""
+        with place_of(str(self.root), path) as place:
+            return place.path
+
+    def check_writable(self, path: str) -> TextFile | None:
+        """Refuse what ``write`` would refuse; return the text that stands there, if any."""
+        _refuse_folder_name(path)
+        try:
+            with place_of(str(self.root), path, follow=False) as place:
+                self._status(place, path)
+        except MissingError:
+            return None
+        try:
+            return self.read_text(path)
+        except MissingError:
+            return None
+
+    def write_text(self, path: str, content: str, *, before: TextFile | None) -> None:
+        """Replace or create a text file; ``before`` is what was read there, None for nothing.
+
+        The byte order mark and the mode survive; a file that is no longer ``before`` is refused.
+        """
+        data = encode(content) if before is None else before.text.encode(content)
+        self.write_bytes(path, data, before=None if before is None else before.data)
+
+    def write_bytes(self, path: str, data: bytes, *, before: bytes | None) -> None:
+        """Replace or create a file atomically; parent folders are made."""
+        if len(data) > self.max_bytes:
+            raise too_large(path, len(data), self.max_bytes)
+        _refuse_folder_name(path)
+        with place_of(str(self.root), path, follow=False, create=True) as place:
+            status = self._status(place, path)
+            replace_file(
+                place.folder,
+                place.name,
+                data,
+                before=status,
+                check=lambda: self._unchanged(place, path, before),
+                shown=path,
+            )
+
+    def _status(self, place: Place, path: str) -> os.stat_result | None:
+        """Look at what is to be replaced and refuse what must not be."""
+        if place.name == ".":
+            raise WorkspaceError(f"{path} is a folder; name a file")
+        try:
+            descriptor, status = open_file(place, path)
+        except MissingError:
+            return None
+        os.close(descriptor)
+        if status.st_nlink > 1:
+            raise WorkspaceError(
+                f"{path} has {status.st_nlink} hard links, so changing it would change or break "
+                "another file; copy it first"
+            )
+        if not status.st_mode & 0o222:
+            raise WorkspaceError(
+                f"{path} is read-only; make it writable first, for example by chmod"
+            )
+        return status
+
+    def _unchanged(self, place: Place, path: str, before: bytes | None) -> None:
+        try:
+            descriptor, _ = open_file(place, path)
+        except MissingError:
+            now = None
+        else:
+            with os.fdopen(descriptor, "rb") as file:
+                now = file.read(self.max_bytes + 1)
+        if now != before:
+            raise WorkspaceError(f"{path} changed meanwhile; read it again")
+
+    def relative(self, path: str) -> str:
+        """Return a path below the root in its plain form, without looking at the disk."""
+        parts: list[str] = []
+        for part in split_path(path, str(self.root)):
+            if part == "..":
+                parts.pop()
+            else:
+                parts.append(part)
+        return "/".join(parts) or "."
+
+
+def _refuse_folder_name(path: str) -> None:
+    if path.endswith(("/", "/.", "/..")) or path in (".", ".."):
+        raise WorkspaceError(f"{path} names a folder; name a file")
