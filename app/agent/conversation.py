@@ -1,0 +1,228 @@
+"""The conversation with the model, as it is sent to the worker and kept in a session."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from ...training.protocol import ChatMessage, ToolCall
+
+MAX_SIBLINGS = 3
+EDITED = "[the user edited this call before it ran]"
+Messages = tuple[ChatMessage, ...]
+
+
+@dataclass(slots=True)
+class Turn:
+    """One turn of the model and what it was answered, if anything yet."""
+
+    assistant: ChatMessage
+    answer: ChatMessage | None = None
+
+
+@dataclass(slots=True)
+class Exchange:
+    """A request of the user and the turns that followed it."""
+
+    request: ChatMessage
+    turns: list[Turn] = field(default_factory=list)
+
+    def messages(self) -> list[ChatMessage]:
+        """Return the exchange in order."""
+        flat = [self.request]
+        for turn in self.turns:
+            flat.append(turn.assistant)
+            if turn.answer is not None:
+                flat.append(turn.answer)
+        return flat
+
+
+class _SavedTurn(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    assistant: ChatMessage
+    answer: ChatMessage | None = None
+
+
+class _SavedExchange(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    request: ChatMessage
+    turns: list[_SavedTurn] = []
+
+
+class _Saved(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    system: str
+    exchanges: list[_SavedExchange] = []
+    earlier_requests: list[str] = []
+    notes: list[str] = []
+
+
+class Conversation:
+    """Grows by requests, turns and answers; gives out immutable messages.
+
+    Notes are kept aside: they strengthen the teacher and never stand in the messages.
+    """
+
+    def __init__(self, system: str) -> None:
+        self.system = system
+        self._exchanges: list[Exchange] = []
+        self._requests: list[str] = []
+        self._notes: list[str] = []
+
+    # --- reading ----------------------------------------------------------------------
+
+    def messages(self) -> Messages:
+        """Return all messages, the system message first."""
+        flat = [ChatMessage(role="system", content=self.system)]
+        for exchange in self._exchanges:
+            flat.extend(exchange.messages())
+        return tuple(flat)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The notes that wait for the next correction."""
+        return tuple(self._notes)
+
+    @property
+    def waiting_call(self) -> ToolCall | None:
+        """The newest turn's call, while it has no answer."""
+        if not self._exchanges or not self._exchanges[-1].turns:
+            return None
+        turn = self._exchanges[-1].turns[-1]
+        return (
+            turn.assistant.tool_calls[0] if turn.assistant.tool_calls and not turn.answer else None
+        )
+
+    def siblings(self) -> tuple[Messages, ...]:
+        """Return up to three earlier requests, each as a prompt of its own, newest first."""
+        if not self._requests:
+            return ()
+        *earlier, current = self._requests
+        distinct = [text for text in dict.fromkeys(reversed(earlier)) if text != current]
+        return tuple(
+            (
+                ChatMessage(role="system", content=self.system),
+                ChatMessage(role="user", content=text),
+            )
+            for text in distinct[:MAX_SIBLINGS]
+        )
+
+    # --- growing ----------------------------------------------------------------------
+
+    def add_request(self, text: str) -> None:
+        """Begin an exchange with what the user asks for."""
+        self._exchanges.append(Exchange(ChatMessage(role="user", content=text)))
+        self._requests.append(text)
+
+    def add_turn(self, text: str, call: ToolCall | None = None) -> None:
+        """Add the model's turn: its prose and its call."""
+        calls = () if call is None else (call.model_copy(deep=True),)
+        message = ChatMessage(role="assistant", content=text, tool_calls=calls)
+        self._exchange().turns.append(Turn(message))
+
+    def add_answer(self, output: str) -> None:
+        """Answer the newest turn's call with what the tool said."""
+        turn = self._newest_turn()
+        if turn.answer is not None:
+            raise ValueError("the newest turn has its answer already")
+        turn.answer = ChatMessage(role="tool", content=output)
+
+    def reject(self, text: str, problem: str) -> None:
+        """Add a turn whose call could not be understood, and tell the model why."""
+        self.add_turn(text)
+        self.add_answer(f"error: {problem}")
+
+    def deny(self, correction: str) -> None:
+        """Answer the waiting call with the user's correction."""
+        self.add_answer(f"denied by the user: {correction}")
+
+    def edit(self, call: ToolCall, output: str) -> None:
+        """Let the waiting call stand as it ran after the user's edit, and answer it."""
+        turn = self._newest_turn()
+        turn.assistant = turn.assistant.model_copy(
+            update={"tool_calls": (call.model_copy(deep=True),)}
+        )
+        self.add_answer(f"{EDITED}\n{output}")
+
+    def add_note(self, text: str) -> None:
+        """Keep a note for the next correction."""
+        self._notes.append(text)
+
+    def take_notes(self) -> tuple[str, ...]:
+        """Return the notes and keep them no longer."""
+        notes, self._notes = tuple(self._notes), []
+        return notes
+
+    # --- shrinking --------------------------------------------------------------------
+
+    def rewind(self) -> Messages:
+        """Drop the newest turn with its answer; return what it was sampled from."""
+        self._newest_turn()
+        self._exchange().turns.pop()
+        return self.messages()
+
+    def trim(self) -> bool:
+        """Drop the oldest exchange, or the oldest turn of the only one; False at the least.
+
+        The system message, the newest request and the newest turn always stay, and an answer
+        goes with its call.
+        """
+        if len(self._exchanges) > 1:
+            del self._exchanges[0]
+            return True
+        if self._exchanges and len(self._exchanges[0].turns) > 1:
+            del self._exchanges[0].turns[0]
+            return True
+        return False
+
+    def clear(self) -> None:
+        """Forget all exchanges and notes; earlier requests remain siblings."""
+        self._exchanges.clear()
+        self._notes.clear()
+
+    # --- keeping ----------------------------------------------------------------------
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all of it in JSON's types."""
+        saved = _Saved(
+            system=self.system,
+            exchanges=[
+                _SavedExchange(
+                    request=exchange.request,
+                    turns=[
+                        _SavedTurn(assistant=turn.assistant, answer=turn.answer)
+                        for turn in exchange.turns
+                    ],
+                )
+                for exchange in self._exchanges
+            ],
+            earlier_requests=self._requests,
+            notes=self._notes,
+        )
+        return saved.model_dump(mode="json")
+
+    @classmethod
+    def from_json(cls, data: Any) -> Conversation:
+        """Rebuild a conversation; raises ValueError where the data is none."""
+        saved = _Saved.model_validate(data)
+        conversation = cls(saved.system)
+        conversation._exchanges = [
+            Exchange(item.request, [Turn(turn.assistant, turn.answer) for turn in item.turns])
+            for item in saved.exchanges
+        ]
+        conversation._requests = list(saved.earlier_requests)
+        conversation._notes = list(saved.notes)
+        return conversation
+
+    def _exchange(self) -> Exchange:
+        if not self._exchanges:
+            raise ValueError("there is no request yet")
+        return self._exchanges[-1]
+
+    def _newest_turn(self) -> Turn:
+        turns = self._exchange().turns
+        if not turns:
+            raise ValueError("the model has not answered this request yet")
+        return turns[-1]

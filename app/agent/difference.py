@@ -1,0 +1,62 @@
+"""What an edit of a call's arguments says to the teacher."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+LONG = 80
+MAX_DIFF_LINES = 40
+
+
+def describe_edit(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    """Describe how arguments were edited, one line for each that changed.
+
+    A long text is described by a short diff; equal arguments give an empty text.
+    """
+    names = [*before, *(name for name in after if name not in before)]
+    return "\n".join(
+        _changed(name, before, after)
+        for name in names
+        if name not in before or name not in after or not _same(before[name], after[name])
+    )
+
+
+def _same(old: Any, new: Any) -> bool:
+    return type(old) is type(new) and old == new
+
+
+def _changed(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    if name not in after:
+        return f"{name}: should be left out"
+    new = after[name]
+    if name not in before:
+        return f"{name}: should be {_shown(new)}"
+    old = before[name]
+    if isinstance(old, str) and isinstance(new, str) and (_is_long(old) or _is_long(new)):
+        return f"{name}: should be changed like this\n{_diff(old, new)}"
+    return f"{name}: {_shown(old)} should be {_shown(new)}"
+
+
+def _is_long(text: str) -> bool:
+    return len(text) > LONG or "\n" in text.removesuffix("\n")
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 4 * LONG else f"{text[: 4 * LONG]}..."
+
+
+def _diff(old: str, new: str) -> str:
+    """Write a unified diff without its headers, cut where it is long."""
+    lines = [
+        line
+        for line in difflib.unified_diff(old.split("\n"), new.split("\n"), lineterm="", n=1)
+        if not line.startswith(("---", "+++"))
+    ]
+    lines = [line if len(line) <= 4 * LONG else f"{line[: 4 * LONG]}..." for line in lines]
+    if len(lines) > MAX_DIFF_LINES:
+        left_out = len(lines) - MAX_DIFF_LINES
+        lines = [*lines[:MAX_DIFF_LINES], f"... and {left_out} more lines"]
+    return "\n".join(lines)
