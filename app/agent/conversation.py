@@ -141,9 +141,8 @@ class Conversation:
     def edit(self, call: ToolCall, output: str) -> None:
         """Let the waiting call stand as it ran after the user's edit, and answer it."""
         turn = self._newest_turn()
-        turn.assistant = turn.assistant.model_copy(
-            update={"tool_calls": (call.model_copy(deep=True),)}
-        )
+        calls = (call.model_copy(deep=True),)
+        turn.assistant = turn.assistant.model_copy(update={"tool_calls": calls})
         self.add_answer(f"{EDITED}\n{output}")
 
     def add_note(self, text: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from ...training.protocol import ToolCall
 from .lenient_json import JsonProblem, decode_value, skip_space
@@ -110,6 +111,8 @@ def _read_json(text: str, start: int) -> tuple[ToolCall, int]:
     begin = skip_space(text, start)
     fence = re.compile(r"```[a-z]*\s*").match(text, begin)
     begin = fence.end() if fence else begin
+    if text.startswith(CLOSE, begin):
+        raise _ProblemError("the call is empty; write its name and arguments between the tags")
     if begin == len(text) or OPEN.startswith(text[begin:]) or CLOSE.startswith(text[begin:]):
         raise _ProblemError(_CUT_OFF)
     try:
@@ -138,7 +141,7 @@ def _after_call(text: str, end: int) -> int:
 
 def _read_xml(text: str, function: re.Match[str]) -> tuple[ToolCall, int]:
     """Read a call in the form ``<function=NAME><parameter=KEY>VALUE</parameter></function>``."""
-    arguments: dict[str, object] = {}
+    arguments: dict[str, Any] = {}
     position = function.end()
     while (parameter := _PARAMETER.match(text, position)) is not None:
         end = text.find("</parameter>", parameter.end())
@@ -182,7 +185,7 @@ def _untagged(prose: str) -> tuple[str, list[ToolCall], str | None]:
     return prose, [], None
 
 
-def _is_call(value: object) -> bool:
+def _is_call(value: Any) -> bool:
     """Tell a call from JSON that merely stands in an answer."""
     if isinstance(value, list):
         return bool(value) and all(_is_call(item) for item in value)
@@ -193,7 +196,7 @@ def _is_call(value: object) -> bool:
     return isinstance(value.get("name"), str) and ("arguments" in value or "parameters" in value)
 
 
-def _as_call(value: object) -> ToolCall:
+def _as_call(value: Any) -> ToolCall:
     """Turn a decoded value into a call, or say what it lacks."""
     if isinstance(value, list) and value:
         if len(value) > 1:
@@ -215,24 +218,25 @@ def _as_call(value: object) -> ToolCall:
     return _tool_call(name, _as_arguments(arguments))
 
 
-def _as_arguments(arguments: object) -> dict[str, object]:
+def _as_arguments(arguments: Any) -> dict[str, Any]:
     if arguments is None:
         return {}
     if isinstance(arguments, str):
         if not arguments.strip():
             return {}
+        text = arguments
         try:
-            arguments, _ = decode_value(arguments, skip_space(arguments, 0))
+            arguments, end = decode_value(text, skip_space(text, 0))
         except JsonProblem as error:
-            raise _ProblemError(
-                f'"arguments" is a string that is not valid JSON: {error}'
-            ) from None
+            raise _ProblemError(f'the string in "arguments" is not JSON: {error}') from None
+        if text[end:].strip():
+            raise _ProblemError(f'after the object in "arguments" stands {_excerpt(text[end:])}')
     if not isinstance(arguments, dict):
         raise _ProblemError('"arguments" must be an object, for example {"path": "calc.py"}')
     return arguments
 
 
-def _tool_call(name: str, arguments: dict[str, object]) -> ToolCall:
+def _tool_call(name: str, arguments: dict[str, Any]) -> ToolCall:
     try:
         _refuse_surrogates([name, arguments])
     except RecursionError:
