@@ -1,0 +1,128 @@
+"""A shell command with every byte visible, and the folder it would run in."""
+
+from __future__ import annotations
+
+import re
+from typing import ClassVar
+
+from rich.segment import Segment
+from textual.content import Content, Span
+from textual.geometry import Size
+from textual.highlight import highlight
+from textual.strip import Strip
+from textual.style import Style
+from textual.widget import Widget
+from typing_extensions import override
+
+from ..themes.syntax import SyntaxTheme
+from .cells import cut_points
+from .painting import component_style, paint
+from .sanitise import MARK, visible
+
+PROMPT, MORE, WRAPPED = "$ ", "> ", "  "
+SPACES_AT_END = re.compile(r" +(?=\n|\Z)")
+LONGEST_HIGHLIGHTED = 20_000
+
+
+class CommandView(Widget):
+    """A command as it would be run: hard lines begin with ``$`` or ``>``, wrapped ones do not.
+
+    Control and invisible characters appear as marks, spaces at the end of a line as reversed
+    dots. ``folder`` is the working directory; None leaves that line out.
+    """
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "command--folder",
+        "command--mark",
+        "command--prompt",
+    }
+
+    DEFAULT_CSS = """
+    CommandView {
+        width: 1fr;
+        height: auto;
+        & > .command--folder { color: $quiet; }
+        & > .command--mark { color: $warning; text-style: bold reverse; }
+        & > .command--prompt { color: $primary; text-style: bold; }
+    }
+    """
+
+    def __init__(
+        self,
+        command: str,
+        folder: str | None = None,
+        *,
+        name: str | None = None,
+        id: str | None = None,
+        classes: str | None = None,
+    ) -> None:
+        super().__init__(name=name, id=id, classes=classes)
+        self._command = command
+        self._folder = folder
+        self._shown = self._colour()
+        self._painted: tuple[int, list[Strip]] | None = None
+
+    @property
+    def command(self) -> str:
+        """The command as it would be run, not as it is shown."""
+        return self._command
+
+    def notify_style_update(self) -> None:
+        """Forget painted lines when the theme changes."""
+        super().notify_style_update()
+        self._painted = None
+
+    @override
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """Give the number of lines at a width."""
+        room = max(1, width - len(PROMPT))
+        heights = [len(cut_points(line.plain, room)) for line in self._shown]
+        return sum(heights) + (self._folder is not None)
+
+    def render_line(self, y: int) -> Strip:
+        """Paint one line."""
+        width = self.size.width
+        if self._painted is None or self._painted[0] != width:
+            self._painted = (width, self._paint(width))
+        lines = self._painted[1]
+        return lines[y] if y < len(lines) else Strip.blank(width, self.rich_style)
+
+    def _colour(self) -> list[Content]:
+        """Give the hard lines of the command with syntax colours."""
+        text = SPACES_AT_END.sub(lambda match: "·" * len(match.group()), self._command)
+        shown = visible(text)
+        spans: list[Span] = []
+        if len(shown) <= LONGEST_HIGHLIGHTED:
+            coloured = highlight(shown, language="bash", theme=SyntaxTheme)
+            spans = [span for span in coloured.spans if span.style != "$text"]
+        return Content(shown, spans=spans).split("\n", allow_blank=True)
+
+    def _paint(self, width: int) -> list[Strip]:
+        base = self.visual_style
+        room = max(1, width - len(PROMPT))
+        prompt_style = (base + component_style(self, "command--prompt")).rich_style
+        mark = component_style(self, "command--mark")
+        strips: list[Strip] = []
+        if self._folder is not None:
+            quiet = base + component_style(self, "command--folder")
+            text = Content(f"in {visible(self._folder, keep='')}")
+            strips.append(paint(self, text.truncate(width, ellipsis=True), quiet, width))
+        hard_lines = self._command.split("\n")
+        for number, shown in enumerate(self._shown):
+            line = _marked(shown, hard_lines[number], mark)
+            starts = cut_points(line.plain, room)
+            pieces = line.divide(starts[1:]) if len(starts) > 1 else [line]
+            for i, piece in enumerate(pieces):
+                sign = (PROMPT if number == 0 else MORE) if i == 0 else WRAPPED
+                strips.append(paint(self, piece, base, width, [Segment(sign, prompt_style)]))
+        return strips
+
+
+def _marked(line: Content, hard_line: str, mark: Style) -> Content:
+    """Lay the mark style over every mark and over the dots that stand for spaces at the end."""
+    for match in MARK.finditer(line.plain):
+        line = line.stylize(mark, *match.span())
+    spaces = len(hard_line) - len(hard_line.rstrip(" "))
+    if spaces:
+        line = line.stylize(mark, len(line.plain) - spaces, len(line.plain))
+    return line
