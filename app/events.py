@@ -145,9 +145,13 @@ class LessonFinished:
 
 @dataclass(frozen=True, slots=True)
 class TurnFinished:
-    """The agent waits for the user; ``reason`` is empty when it simply finished."""
+    """The agent waits for the user; ``reason`` is empty when it simply finished.
+
+    ``failed`` says that the engine could not go on.
+    """
 
     reason: str = ""
+    failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,21 +13,40 @@ or the disk did: that is told as ``Notice``, ``EngineFailed`` or ``TurnFinished(
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from ...training.protocol import Loaded
+from ...training.client import WorkerDied
+from ...training.protocol import Loaded, Undone
+from ..agent.conversation import Conversation
 from ..agent.proposal import Decision, Proposal
-from ..events import AgentEvent
+from ..agent.system_prompt import LIMIT_CHARACTERS, read_agents_md, system_prompt
+from ..events import AgentEvent, Notice
+from ..store.journal import Journal, JournalError, LessonRecord
+from ..store.paths import DataPaths
+from ..store.sessions import SessionFile
+from ..tools.registry import make_tools
+from ..workspace.repository import Repository, inspect, list_files
+from ..workspace.workspace import Workspace
+from .approval import ApprovalController
+from .engine import EngineController, EngineError
+from .lesson import LessonController
 from .metrics import Metrics
+from .turn import Ports, TurnController
 
 if TYPE_CHECKING:
     from ..settings import Settings
-    from ..store.journal import LessonRecord
 
 Presenter = Callable[[AgentEvent], None]
 Decider = Callable[[Proposal], Awaitable[Decision]]
+
+T = TypeVar("T")
+
+SHORTEST_PROMPT = 600
+CLOSING_SECONDS = 5.0
 
 
 class SessionController:
@@ -39,68 +58,296 @@ class SessionController:
         self.settings = settings
         self.folder = folder
         self.metrics = Metrics()
-        self._present = present
+        self.repository: Repository | None = None
+        self._presenter = present
         self._decide = decide
+        self._paths = DataPaths(settings.data_dir)
+        self._engine: EngineController | None = None
+        self._journal: Journal | None = None
+        self._lessons: LessonController | None = None
+        self._turn: TurnController | None = None
+        self._conversation = Conversation("")
+        self._file: SessionFile | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._interrupts = 0
+        self._told_of_disk = False
 
     # --- what can be read at any time -------------------------------------------------
 
     @property
     def loaded(self) -> Loaded | None:
         """What the engine loaded; None until it is ready."""
-        raise NotImplementedError
+        return self._engine.loaded if self._engine else None
+
+    @property
+    def failure(self) -> str | None:
+        """Why the engine cannot be used, if it cannot."""
+        return self._engine.failure if self._engine else None
 
     @property
     def busy(self) -> bool:
-        """Whether a request is under way."""
-        raise NotImplementedError
+        """Whether a request, or anything else with the worker, is under way."""
+        return self._task is not None
 
     @property
     def notes(self) -> tuple[str, ...]:
         """The notes that wait for the next correction."""
-        raise NotImplementedError
+        return self._conversation.notes
 
     def lessons(self) -> list[LessonRecord]:
         """Every lesson of this repository and model, oldest first, with its standing."""
-        raise NotImplementedError
+        return self._journal.lessons() if self._journal else []
 
     # --- what can be asked --------------------------------------------------------------
 
     async def start(self) -> bool:
         """Open the folder, start the worker and load the model; False when that failed."""
-        raise NotImplementedError
+        self.repository = await asyncio.to_thread(inspect, self.folder)
+        if not self.repository.git:
+            self._present(
+                Notice(f"{self.repository.root} is not a git repository; changes cannot be undone.")
+            )
+        self._engine = EngineController(
+            settings=self.settings,
+            paths=self._paths,
+            repository=self.repository.key,
+            present=self._present,
+            on_loaded=self._open_journal,
+        )
+        self._file = self._new_file()
+        return await self._engine.start()
 
     async def submit(self, text: str) -> None:
         """Put a request to the agent and return when it waits for the user again."""
-        raise NotImplementedError
+        if not text.strip():
+            self._present(Notice("The request is empty; say what you want.", "warning"))
+            return
+        await self._alone(self._answer(text.strip()))
 
     async def interrupt(self) -> None:
         """Stop sampling, the waiting proposal, the tool or the lesson, whichever is under way.
 
-        A second call while the worker does not answer the first ends the worker and starts
-        another; the adapter is then the last committed one.
+        A second call while the worker does not answer the first ends the worker; another is
+        started, and the adapter is then the last committed one.
         """
-        raise NotImplementedError
+        if self._engine is None or not self.busy:
+            return
+        self._interrupts += 1
+        if self._turn is not None:
+            await self._turn.interrupt()
+        if self._interrupts > 1:
+            await self._engine.kill()
 
-    async def undo(self) -> None:
-        """Take back the newest learned lesson."""
-        raise NotImplementedError
+    async def undo(self) -> Undone | None:
+        """Take back the newest learned lesson; None when there was nothing to take back."""
+        taken: list[Undone] = []
+        await self._alone(self._undo(taken))
+        return taken[0] if taken else None
 
     def add_note(self, text: str) -> None:
         """Keep a note for the teacher of the next correction."""
-        raise NotImplementedError
+        if not text.strip():
+            self._present(Notice("The note is empty; write what the teacher should know."))
+            return
+        self._conversation.add_note(text.strip())
+        self._present(Notice("The note goes to the teacher of the next correction."))
 
     def clear(self) -> None:
         """Begin a new conversation; the adapter and the lessons stay."""
-        raise NotImplementedError
+        if self.busy:
+            self._say_busy()
+            return
+        self._conversation.clear()
+        self._turn = None
+        self._file = self._new_file()
 
     async def save(self, path: str | None = None) -> str | None:
         """Write the adapter as a PEFT folder and say where it lies; None when that failed."""
-        raise NotImplementedError
+        saved: list[str] = []
+        where = str(Path(path).expanduser().absolute()) if path else None  # noqa: ASYNC240
+        await self._alone(self._save(where, saved))
+        return saved[0] if saved else None
 
     async def replay(self, lesson: str) -> None:
         """Learn a lesson of the journal again."""
-        raise NotImplementedError
+        await self._alone(self._replay(lesson))
 
     async def close(self) -> None:
         """Stop what runs, keep the conversation, end the worker."""
-        raise NotImplementedError
+        task = self._task
+        if task is not None:
+            await self.interrupt()
+            await asyncio.wait([task], timeout=CLOSING_SECONDS)
+            task.cancel()
+        if self._engine is not None:
+            await self._engine.close()
+        if self._journal is not None:
+            self._journal.close()
+
+    # --- one thing at a time ------------------------------------------------------------
+
+    async def _alone(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do one thing with the worker, unless another is under way."""
+        if self.busy:
+            work.close()
+            self._say_busy()
+            return
+        self._interrupts = 0
+        self._task = asyncio.ensure_future(work)
+        try:
+            await self._task
+        finally:
+            self._task = None
+
+    def _say_busy(self) -> None:
+        self._present(Notice("The agent is at work; stop it with Esc first.", "warning"))
+
+    async def _ready(self) -> EngineController | None:
+        """The engine, started once more if it had failed."""
+        if self._engine is None:
+            self._present(Notice("The engine is still starting.", "warning"))
+            return None
+        if self._engine.loaded is None and not await self._engine.start():
+            return None
+        return self._engine
+
+    async def _answer(self, text: str) -> None:
+        if await self._ready() is None:
+            return
+        if self._turn is None:
+            self._turn = await self._new_turn()
+        await self._turn.run(text)
+
+    async def _undo(self, taken: list[Undone]) -> None:
+        engine = await self._ready()
+        if engine is None:
+            return
+        undone = await self._try(engine, engine.undo())
+        if undone is None:
+            return
+        taken.append(undone)
+        if undone.undone_lesson is None:
+            self._present(Notice("There is no lesson to take back."))
+            return
+        record = self._journal.lesson(undone.undone_lesson) if self._journal else None
+        if self._journal is not None and record is not None:
+            with self._words_for_disk():
+                self._journal.add_undone(undone.undone_lesson)
+        words = f" \u201c{record.lesson.correction}\u201d" if record else ""
+        self._present(Notice(f"The lesson{words} was taken back."))
+
+    async def _save(self, where: str | None, saved: list[str]) -> None:
+        engine = await self._ready()
+        if engine is None:
+            return
+        result = await self._try(engine, engine.save(where))
+        if result is not None:
+            saved.append(result.path)
+            self._present(Notice(f"The adapter was written to {result.path}."))
+
+    async def _replay(self, lesson: str) -> None:
+        engine = await self._ready()
+        record = self._journal.lesson(lesson) if self._journal else None
+        if engine is None or self._lessons is None:
+            return
+        problem = engine.cannot_train()
+        if record is None:
+            problem = "There is no such lesson in the journal."
+        elif record.standing == "learned":
+            problem = "The lesson is learned and stands; there is nothing to replay."
+        if problem is not None or record is None:
+            self._present(Notice(problem or "", "warning"))
+            return
+        await self._lessons.replay(record.lesson)
+
+    async def _try(self, engine: EngineController, request: Coroutine[Any, Any, T]) -> T | None:
+        """Ask the worker; what goes wrong is told in words."""
+        try:
+            return await request
+        except EngineError as error:
+            self._present(Notice(error.message, "warning"))
+        except WorkerDied as error:
+            self._present(Notice(str(error), "warning"))
+            with suppress(EngineError, WorkerDied):
+                await engine.restart()
+        return None
+
+    # --- building -----------------------------------------------------------------------
+
+    def _open_journal(self, loaded: Loaded) -> None:
+        """Open the model's journal when it is first loaded, and settle what was left open."""
+        if self._journal is not None or self._engine is None or self.repository is None:
+            return
+        self._journal = Journal(self._paths.journal(self.repository.key, loaded.model_name))
+        self._lessons = LessonController(
+            engine=self._engine, journal=self._journal, present=self._present
+        )
+        for notice in filter(None, [*self._journal.notices, self._journal.read_only]):
+            self._present(Notice(notice, "warning"))
+        self._lessons.reconcile()
+
+    async def _new_turn(self) -> TurnController:
+        if self._engine is None or self._lessons is None or self.repository is None:
+            raise RuntimeError("the session has not been started")
+        root = self.repository.root
+        tools = make_tools(self.settings.bash_timeout)
+        room = self.loaded.context_tokens * 3 // 4 if self.loaded else 0
+        self._conversation.system = await asyncio.to_thread(_read_prompt, self.repository, room)
+        return TurnController(
+            engine=self._engine,
+            lessons=self._lessons,
+            approval=ApprovalController(
+                read_only_tools={name for name, tool in tools.items() if tool.read_only},
+                auto_approve_readonly=self.settings.auto_approve_readonly,
+            ),
+            conversation=self._conversation,
+            workspace=Workspace(root),
+            tools=tools,
+            ports=Ports(self._present, self._decide, self._keep),
+        )
+
+    def _new_file(self) -> SessionFile | None:
+        if self.repository is None:
+            return None
+        folder = self._paths.sessions(self.repository.key)
+        return SessionFile(folder, about=self.repository.root)
+
+    def _keep(self) -> None:
+        """Put the conversation on disk as it is now."""
+        if self._file is None:
+            return
+        model = self.loaded.model_name if self.loaded else ""
+        with self._words_for_disk():
+            self._file.save(self._conversation.to_json(), model=model)
+
+    @contextmanager
+    def _words_for_disk(self) -> Iterator[None]:
+        """Tell of a disk that takes nothing, once, and go on."""
+        try:
+            yield
+        except (OSError, JournalError) as error:
+            if not self._told_of_disk:
+                words = (
+                    str(error)
+                    if isinstance(error, JournalError)
+                    else (
+                        f"The conversation cannot be saved below {self._paths.root}: "
+                        f"{error.strerror}; it goes on in memory."
+                    )
+                )
+                self._present(Notice(words, "warning"))
+            self._told_of_disk = True
+        else:
+            self._told_of_disk = False
+
+    def _present(self, event: AgentEvent) -> None:
+        self.metrics.observe(event)
+        self._presenter(event)
+
+
+def _read_prompt(repository: Repository, room: int) -> str:
+    """Compose the system message; a small context gets a short one."""
+    listing = list_files(repository.root)
+    agents_md = read_agents_md(Workspace(repository.root))
+    limit = min(LIMIT_CHARACTERS, max(SHORTEST_PROMPT, room))
+    return system_prompt(repository, listing.paths, agents_md, limit)

@@ -1,0 +1,297 @@
+"""The worker and the model in it: started, loaded, asked, and started again when it dies."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from ...training.client import WorkerClient, WorkerDied, WorkerFailure, default_worker_command
+from ...training.protocol import (
+    ChatMessage,
+    Completion,
+    Event,
+    FailureCode,
+    Learn,
+    Lesson,
+    LessonResult,
+    Load,
+    Loaded,
+    ProgressEvent,
+    Request,
+    Result,
+    Sample,
+    Sampled,
+    Save,
+    Saved,
+    ToolSchema,
+    Undo,
+    Undone,
+)
+from ..events import AgentEvent, EngineFailed, EngineLoading, EngineReady
+from ..store.paths import DataPaths, make_private_folder
+
+if TYPE_CHECKING:
+    from ..settings import Settings
+
+RESTARTS = 3
+RESTART_WINDOW = 60.0
+
+OnEvent = Callable[[Event], None]
+
+
+class EngineError(Exception):
+    """The worker refused a request, or cannot be used; one sentence with the way out."""
+
+    def __init__(self, message: str, code: FailureCode = "unavailable") -> None:
+        super().__init__(message)
+        self.message = message
+        self.code: FailureCode = code
+
+
+class EngineController:
+    """One worker at a time; requests go to it one after another.
+
+    `sample`, `learn`, `undo` and `save` raise `EngineError` when the worker refuses and
+    `WorkerDied` when it is gone; `restart` then brings another up from the last snapshot.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        paths: DataPaths,
+        repository: str,
+        present: Callable[[AgentEvent], None],
+        on_loaded: Callable[[Loaded], None] | None = None,
+    ) -> None:
+        self.loaded: Loaded | None = None
+        self.failure: str | None = None
+        self._settings = settings
+        self._paths = paths
+        self._repository = repository
+        self._present = present
+        self._on_loaded = on_loaded
+        self._client: WorkerClient | None = None
+        self._restarts: deque[float] = deque()
+        self._current: int | None = None
+        self._turn = asyncio.Lock()
+
+    # --- life ---------------------------------------------------------------------------
+
+    async def start(self) -> bool:
+        """Start the worker and load the model, however many workers that takes."""
+        self._restarts.clear()
+        try:
+            await self._bring_up()
+        except EngineError:
+            return False
+        return True
+
+    async def restart(self) -> Loaded:
+        """Replace a worker that died; EngineError when that happens too often."""
+        await self._stop()
+        self._count_restart()
+        return await self._bring_up()
+
+    async def kill(self) -> None:
+        """End a worker that does not answer; whoever waits for it gets `WorkerDied`."""
+        await self._stop()
+
+    async def close(self) -> None:
+        """End the worker."""
+        await self._stop()
+
+    # --- requests -----------------------------------------------------------------------
+
+    async def sample(
+        self,
+        messages: Sequence[ChatMessage],
+        tools: Sequence[ToolSchema],
+        on_event: OnEvent,
+    ) -> Completion:
+        """Sample one completion from the student."""
+        request = Sample(
+            id=self._next_id(),
+            messages=tuple(messages),
+            tools=tuple(tools),
+            temperature=self._settings.temperature,
+            max_tokens=self.max_tokens,
+        )
+        result = await self._ask(request, on_event)
+        if not isinstance(result, Sampled):
+            raise _unexpected(result)
+        return result.completion
+
+    async def learn(self, lesson: Lesson, on_event: OnEvent) -> LessonResult:
+        """Learn a lesson that is in the journal."""
+        request = Learn(
+            id=self._next_id(),
+            lesson=lesson,
+            temperature=self._settings.temperature,
+            max_tokens=self.max_tokens,
+        )
+        result = await self._ask(request, on_event)
+        if not isinstance(result, LessonResult):
+            raise _unexpected(result)
+        if result.outcome == "learned":
+            self._note_committed(lesson.id, result.snapshot)
+        return result
+
+    async def undo(self, snapshot: str | None = None) -> Undone:
+        """Go back to before the newest lesson, or to a snapshot."""
+        result = await self._ask(Undo(id=self._next_id(), snapshot=snapshot), _ignore)
+        if not isinstance(result, Undone):
+            raise _unexpected(result)
+        self._note_committed(result.lesson, result.snapshot)
+        return result
+
+    async def save(self, path: str | None = None) -> Saved:
+        """Write the adapter as a PEFT folder."""
+        result = await self._ask(Save(id=self._next_id(), path=path), _ignore)
+        if not isinstance(result, Saved):
+            raise _unexpected(result)
+        return result
+
+    async def cancel_current(self) -> None:
+        """Ask the worker to stop what it does; the request then ends by itself."""
+        if self._client is not None and self._current is not None:
+            await self._client.cancel(self._current)
+
+    @property
+    def max_tokens(self) -> int:
+        """The most tokens of one turn, which leave half of the context to the conversation."""
+        wanted = self._settings.max_tokens
+        context = self.loaded.context_tokens if self.loaded else 0
+        return min(wanted, max(1, context // 2)) if context else wanted
+
+    def cannot_train(self) -> str | None:
+        """Why corrections do not become lessons now, in a sentence; None when they do."""
+        if self.loaded is None:
+            return "The engine is not ready."
+        if not self._settings.enable_training:
+            return "Training is off (enable_training=false)."
+        if self.loaded.read_only:
+            return self.loaded.read_only
+        if not self.loaded.training:
+            return f"The engine {self.loaded.engine} does not train this model."
+        return None
+
+    # --- within -------------------------------------------------------------------------
+
+    async def _bring_up(self) -> Loaded:
+        """Start and load until it works, the worker refuses, or too many have died."""
+        self.failure = None
+        while True:
+            try:
+                return await self._start_and_load()
+            except WorkerDied as error:
+                await self._stop()
+                self._count_restart(str(error))
+            except EngineError as error:
+                await self._stop()
+                raise self._fail(error.message, error.code) from None
+            except OSError as error:
+                await self._stop()
+                raise self._fail(f"The worker cannot be started: {error}.") from None
+
+    async def _start_and_load(self) -> Loaded:
+        self._present(EngineLoading("starting the worker"))
+        folder = make_private_folder(self._paths.root)
+        make_private_folder(self._paths.logs)
+        command = self._settings.worker_argv() or default_worker_command()
+        self._client = WorkerClient(command, cwd=folder, log_path=self._paths.worker_log)
+        try:
+            await self._client.start()
+        except WorkerDied as error:
+            # What keeps a worker from its first line keeps the next one from it too.
+            raise EngineError(error.message) from None
+        result = await self._ask(self._load_request(), self._show_progress)
+        if not isinstance(result, Loaded):
+            raise _unexpected(result)
+        self.loaded = result
+        if self._on_loaded is not None:
+            self._on_loaded(result)
+        self._present(EngineReady(result))
+        return result
+
+    def _load_request(self) -> Load:
+        settings = self._settings
+        elsewhere = settings.worker_command and "data_dir" not in settings.model_fields_set
+        return Load(
+            id=self._next_id(),
+            engine=settings.engine,
+            model_name=settings.model_name,
+            repository=self._repository,
+            data_dir=None if elsewhere else str(settings.data_dir),
+            enable_training=settings.enable_training,
+            adapter_scope=settings.adapter_scope,
+            lora_targets=settings.lora_targets,
+            lora_rank=settings.lora_rank,
+            objective=settings.objective,
+            learning_rate=settings.learning_rate,
+            kl_coef=settings.kl_coef,
+            kl_budget=settings.kl_budget,
+            max_steps=settings.max_steps,
+            save_every=settings.save_every,
+            seed=settings.seed,
+        )
+
+    async def _ask(self, request: Request, on_event: OnEvent) -> Result:
+        async with self._turn:
+            client = self._client
+            if client is None:
+                raise WorkerDied("The worker is not running.")
+            self._current = request.id
+            try:
+                return await client.request(request, on_event)
+            except WorkerFailure as error:
+                raise EngineError(error.message, error.code) from None
+            finally:
+                self._current = None
+
+    def _next_id(self) -> int:
+        if self._client is None:
+            raise WorkerDied("The worker is not running.")
+        return self._client.next_id()
+
+    def _show_progress(self, event: Event) -> None:
+        if isinstance(event, ProgressEvent):
+            self._present(EngineLoading(event.message, event.fraction))
+
+    def _note_committed(self, lesson: str | None, snapshot: str | None) -> None:
+        if self.loaded is not None:
+            update = {"lesson": lesson, "snapshot": snapshot}
+            self.loaded = self.loaded.model_copy(update=update)
+
+    def _count_restart(self, why: str = "") -> None:
+        now = time.monotonic()
+        while self._restarts and now - self._restarts[0] > RESTART_WINDOW:
+            self._restarts.popleft()
+        if len(self._restarts) >= RESTARTS:
+            raise self._fail(
+                f"The worker ended {RESTARTS + 1} times within a minute"
+                f"{': ' + why.rstrip('.') if why else ''}; its log is {self._paths.worker_log}."
+            )
+        self._restarts.append(now)
+
+    def _fail(self, message: str, code: FailureCode = "unavailable") -> EngineError:
+        self.failure = message
+        self.loaded = None
+        self._present(EngineFailed(message))
+        return EngineError(message, code)
+
+    async def _stop(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            await client.stop()
+
+
+def _ignore(event: Event) -> None:
+    del event
+
+
+def _unexpected(result: Result) -> EngineError:
+    return EngineError(f"The worker answered with {result.type}, which was not asked.", "internal")

@@ -1,0 +1,375 @@
+"""The agent's loop: sample a turn, put its call to the user, run it or learn from it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+from ...training.client import WorkerDied
+from ...training.protocol import Completion, Event, Lesson, TokenEvent, ToolCall
+from ..agent.conversation import Conversation
+from ..agent.difference import describe_edit
+from ..agent.parser import parse_turn
+from ..agent.proposal import Approve, Decision, Deny, Edit, Proposal
+from ..events import (
+    AgentEvent,
+    CallRejected,
+    Notice,
+    ProposalDecided,
+    ProposalMade,
+    TokenArrived,
+    ToolFinished,
+    ToolOutput,
+    TurnDropped,
+    TurnFinished,
+    TurnSampled,
+    TurnStarted,
+    UserSaid,
+)
+from ..tools import registry
+from ..tools.base import Preview, ToolResult
+from ..workspace.workspace import Workspace
+from .approval import ApprovalController
+from .engine import EngineController, EngineError
+from .lesson import LessonController
+
+T = TypeVar("T")
+
+LessonKind = Literal["deny", "edit"]
+
+CALL_LIMIT = 50
+PROBLEM_LIMIT = 3
+STOPPED = "You stopped it."
+
+
+class Interrupted(Exception):
+    """The user stopped what was under way."""
+
+
+class Finished(Exception):
+    """The request cannot go on; the sentence says why, ``failed`` that the engine did."""
+
+    def __init__(self, reason: str, *, failed: bool = False) -> None:
+        super().__init__(reason)
+        self.failed = failed
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What a turn needs from outside: to be shown, to be decided, to be kept on disk."""
+
+    present: Callable[[AgentEvent], None]
+    decide: Callable[[Proposal], Awaitable[Decision]]
+    keep: Callable[[], None]
+
+
+class TurnController:
+    """Runs one request at a time, from the user's words to the model's last ones."""
+
+    def __init__(
+        self,
+        *,
+        engine: EngineController,
+        lessons: LessonController,
+        approval: ApprovalController,
+        conversation: Conversation,
+        workspace: Workspace,
+        tools: registry.Tools,
+        ports: Ports,
+    ) -> None:
+        self.conversation = conversation
+        self._engine = engine
+        self._lessons = lessons
+        self._approval = approval
+        self._workspace = workspace
+        self._present = ports.present
+        self._decide = ports.decide
+        self._keep = ports.keep
+        self._tools = tools
+        self._schemas = registry.schemas()
+        self._stopped = False
+        self._waiting: set[asyncio.Task[Any]] = set()
+        self._retry: Completion | None = None
+        self._corrected = False
+        self._proposals = 0
+
+    # --- what can be asked --------------------------------------------------------------
+
+    async def run(self, text: str) -> None:
+        """Answer the user's request; ends with `TurnFinished`, whatever happens."""
+        self._stopped = False
+        self._retry = None
+        self._corrected = False
+        self.conversation.add_request(text)
+        self._present(UserSaid(text))
+        self._keep()
+        end = TurnFinished()
+        try:
+            await self._go_on()
+        except Interrupted:
+            end = TurnFinished(STOPPED)
+        except Finished as finished:
+            end = TurnFinished(str(finished), failed=finished.failed)
+        self._keep()
+        self._present(end)
+
+    async def interrupt(self) -> None:
+        """Stop sampling, the waiting proposal, the tool and the lesson."""
+        self._stopped = True
+        self._lessons.stop()
+        for task in self._waiting:
+            task.cancel()
+        await self._engine.cancel_current()
+
+    # --- the loop -----------------------------------------------------------------------
+
+    async def _go_on(self) -> None:
+        calls = problems = 0
+        while True:
+            completion, retry = await self._next_completion()
+            self._check()
+            turn = parse_turn(completion.text)
+            self._present(TurnSampled(turn.text, completion))
+            if turn.problem:
+                problems += 1
+                self._reject(completion, turn.problem, problems)
+                continue
+            if turn.call is None:
+                self.conversation.add_turn(turn.text)
+                return
+            call = registry.coerce(turn.call)
+            problem = registry.validate(call)
+            if problem is not None:
+                problems += 1
+                self._reject(completion, problem, problems)
+                continue
+            problems = 0
+            calls += 1
+            if calls > CALL_LIMIT:
+                raise Finished(f"The model made {CALL_LIMIT} calls for one request; ask again.")
+            await self._settle(await self._propose(turn.text, call, completion, retry))
+
+    def _check(self) -> None:
+        if self._stopped:
+            raise Interrupted
+
+    def _reject(self, completion: Completion, problem: str, count: int) -> None:
+        self._present(CallRejected(problem))
+        if count >= PROBLEM_LIMIT:
+            raise Finished(
+                f"The model wrote {count} calls in a row that cannot be understood; "
+                "say it in other words."
+            )
+        self.conversation.reject(completion.text, problem)
+        self._keep()
+
+    # --- sampling -----------------------------------------------------------------------
+
+    async def _next_completion(self) -> tuple[Completion, bool]:
+        """Take the proved retry of a lesson, or sample a turn."""
+        if self._retry is not None:
+            completion, self._retry = self._retry, None
+            return completion, True
+        corrected, self._corrected = self._corrected, False
+        return await self._sample(retry=corrected), corrected
+
+    async def _sample(self, *, retry: bool) -> Completion:
+        while True:
+            self._check()
+            self._present(TurnStarted(retry))
+            try:
+                completion = await self._engine.sample(
+                    self.conversation.messages(), self._schemas, self._show_token
+                )
+            except EngineError as error:
+                self._present(TurnDropped())
+                self._after_refusal(error)
+            except WorkerDied as error:
+                self._present(TurnDropped())
+                await self._after_death(error)
+            else:
+                if completion.stop_reason == "cancelled":
+                    self._present(TurnDropped())
+                    raise Interrupted
+                return completion
+
+    def _show_token(self, event: Event) -> None:
+        if isinstance(event, TokenEvent):
+            self._present(TokenArrived(event.text))
+
+    def _after_refusal(self, error: EngineError) -> None:
+        """Trim a conversation that has become too long; any other refusal ends the request."""
+        self._check()
+        if error.code == "cancelled":
+            raise Interrupted
+        if error.code == "context_too_long" and self.conversation.trim():
+            self._present(
+                Notice("The conversation is too long for the model; its oldest part was left out.")
+            )
+            return
+        raise Finished(error.message, failed=True)
+
+    async def _after_death(self, error: WorkerDied) -> None:
+        if not self._stopped:
+            self._present(Notice(f"{str(error).rstrip('.')}; starting another.", "warning"))
+        try:
+            await self._engine.restart()
+        except (EngineError, WorkerDied) as failure:
+            raise Finished(str(failure), failed=True) from None
+        self._check()
+
+    # --- the proposal -------------------------------------------------------------------
+
+    async def _propose(
+        self, text: str, call: ToolCall, completion: Completion, retry: bool
+    ) -> tuple[Proposal, Decision]:
+        """Show the call and wait until somebody has decided."""
+        self._proposals += 1
+        proposal = Proposal(
+            number=self._proposals,
+            call=call,
+            preview=await asyncio.to_thread(registry.preview, call, self._workspace),
+            completion=completion,
+            messages=self.conversation.messages(),
+            text=text,
+            retry=retry,
+        )
+        rule = self._approval.rule_for(call)
+        self._present(ProposalMade(proposal, rule))
+        decision: Decision = Approve()
+        if rule is None:
+            decision = await self._ask(proposal)
+        self._present(ProposalDecided(proposal, decision, rule))
+        return proposal, decision
+
+    async def _ask(self, proposal: Proposal) -> Decision:
+        while True:
+            self._check()
+            decision = await self._interruptible(_await(self._decide(proposal)))
+            problem = self.problem_with(proposal, decision)
+            if problem is None:
+                return decision
+            self._present(Notice(problem, "warning"))
+
+    @staticmethod
+    def problem_with(proposal: Proposal, decision: Decision) -> str | None:
+        """Say what is wrong with a decision; the proposal then stays as it is."""
+        if isinstance(decision, Deny) and not decision.correction.strip():
+            return "The correction is empty; say what the model should do instead."
+        if isinstance(decision, Edit):
+            edited = _edited(proposal, decision)
+            if edited.arguments == proposal.call.arguments:
+                return "The arguments are as they were; approve the call, or change one."
+            return registry.validate(edited)
+        return None
+
+    async def _settle(self, decided: tuple[Proposal, Decision]) -> None:
+        proposal, decision = decided
+        match decision:
+            case Approve(always=always):
+                if always:
+                    self._approval.allow(proposal.call)
+                await self._run(proposal)
+            case Deny(correction=correction):
+                self._approval.deny(proposal.call)
+                await self._learn_from_denial(proposal, correction.strip())
+            case Edit():
+                await self._learn_from_edit(proposal, _edited(proposal, decision))
+        self._keep()
+        self._check()
+
+    # --- running ------------------------------------------------------------------------
+
+    async def _run(self, proposal: Proposal) -> None:
+        """Run an approved call and put it and its answer into the conversation."""
+        self._approval.ran(proposal.call)
+        self.conversation.add_turn(proposal.text, proposal.call)
+        self._keep()
+        result = await self._execute(proposal, proposal.call, proposal.preview)
+        self.conversation.add_answer(result.output)
+
+    async def _execute(
+        self, proposal: Proposal, call: ToolCall, shown: Preview | None
+    ) -> ToolResult:
+        began = time.monotonic()
+        running = registry.run(
+            call, self._workspace, lambda text: self._present(ToolOutput(text)), shown, self._tools
+        )
+        try:
+            result = await self._interruptible(running)
+        except Interrupted:
+            result = ToolResult(ok=False, output="error: the user stopped the call")
+        self._present(ToolFinished(proposal, result, time.monotonic() - began))
+        return result
+
+    async def _interruptible(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Await something that `interrupt` may cancel."""
+        task = asyncio.ensure_future(coroutine)
+        self._waiting.add(task)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            if self._stopped and task.cancelled():
+                raise Interrupted from None
+            raise
+        finally:
+            self._waiting.discard(task)
+
+    # --- learning -----------------------------------------------------------------------
+
+    async def _learn_from_denial(self, proposal: Proposal, correction: str) -> None:
+        """Learn, then go on with the proved retry, or with the correction in the conversation."""
+        lesson = self._lesson(proposal, "deny", correction)
+        result = await self._lessons.learn(lesson, show_retry=True)
+        self._corrected = True
+        if result.outcome == "learned":
+            self._retry = result.retry
+            return
+        self.conversation.add_turn(proposal.text, proposal.call)
+        self.conversation.deny(correction)
+
+    async def _learn_from_edit(self, proposal: Proposal, call: ToolCall) -> None:
+        """Run the edited call while the worker learns the difference."""
+        correction = describe_edit(proposal.call.arguments, call.arguments)
+        self.conversation.add_turn(proposal.text, proposal.call)
+        lesson = self._lesson(proposal, "edit", correction, call)
+        executed, _ = await asyncio.gather(
+            self._execute(proposal, call, None),
+            self._lessons.learn(lesson, show_retry=False),
+        )
+        self._approval.ran(call)
+        self.conversation.edit(call, executed.output)
+
+    def _lesson(
+        self,
+        proposal: Proposal,
+        kind: LessonKind,
+        correction: str,
+        solution: ToolCall | None = None,
+    ) -> Lesson:
+        problem = proposal.preview.problem
+        return Lesson(
+            id=uuid.uuid4().hex,
+            kind=kind,
+            messages=proposal.messages,
+            tools=self._schemas,
+            completion=proposal.completion,
+            correction=correction,
+            notes=self.conversation.take_notes(),
+            solution=solution,
+            tool_output=f"error: {problem}" if problem else None,
+            siblings=self.conversation.siblings(),
+        )
+
+
+def _edited(proposal: Proposal, decision: Edit) -> ToolCall:
+    """The proposed call with the user's arguments."""
+    return registry.coerce(ToolCall(name=proposal.call.name, arguments=dict(decision.arguments)))
+
+
+async def _await(decision: Awaitable[Decision]) -> Decision:
+    return await decision
