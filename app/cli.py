@@ -62,6 +62,7 @@ Exit status of exec: 0 done, 2 usage, 3 the engine failed.
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command that the arguments name, and return its exit status."""
+    _import_nothing_from_here()
     arguments = list(sys.argv[1:] if argv is None else argv)
     first = arguments[0] if arguments else ""
     if first in ("--version", "-V"):
@@ -71,6 +72,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     if first == "worker":
         _become_worker(arguments[1:])
     return _guarded(arguments)
+
+
+def _import_nothing_from_here() -> None:
+    """Take the present folder, which may be anybody's repository, off the import path.
+
+    It gets there by `python -m` and by a relative PYTHONPATH.
+    """
+    import os
+
+    paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    here = os.getcwd()
+    unsafe = {"", here, *(os.path.abspath(path) for path in paths if not os.path.isabs(path))}
+    sys.path[:] = [path for path in sys.path if path not in unsafe]
 
 
 def _asks_for_help(arguments: Sequence[str]) -> bool:
