@@ -1,0 +1,1 @@
+"""Named fakes that stand at an edge of the program."""
