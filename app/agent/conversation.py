@@ -11,6 +11,7 @@ from ...training.protocol import ChatMessage, ToolCall
 
 MAX_SIBLINGS = 3
 EDITED = "[the user edited this call before it ran]"
+UNANSWERED = "error: the call was interrupted before it had an answer"
 Messages = tuple[ChatMessage, ...]
 
 
@@ -112,7 +113,9 @@ class Conversation:
     # --- growing ----------------------------------------------------------------------
 
     def add_request(self, text: str) -> None:
-        """Begin an exchange with what the user asks for."""
+        """Begin an exchange with what the user asks for; no call stays without an answer."""
+        if self.waiting_call is not None:
+            self.add_answer(UNANSWERED)
         self._exchanges.append(Exchange(ChatMessage(role="user", content=text)))
         self._requests.append(text)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 LONG = 80
@@ -50,11 +51,8 @@ def _shown(value: Any) -> str:
 
 def _diff(old: str, new: str) -> str:
     """Write a unified diff without its headers, cut where it is long."""
-    lines = [
-        line
-        for line in difflib.unified_diff(old.split("\n"), new.split("\n"), lineterm="", n=1)
-        if not line.startswith(("---", "+++"))
-    ]
+    diff = difflib.unified_diff(old.split("\n"), new.split("\n"), lineterm="", n=1)
+    lines = list(islice(diff, 2, None))
     lines = [line if len(line) <= 4 * LONG else f"{line[: 4 * LONG]}..." for line in lines]
     if len(lines) > MAX_DIFF_LINES:
         left_out = len(lines) - MAX_DIFF_LINES

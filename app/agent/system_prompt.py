@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..workspace.repository import Repository
+from ..workspace.visible import visible, visible_path
 from ..workspace.workspace import Workspace, WorkspaceError
-from .visible import visible, visible_path
 
 AGENTS_FILE = "AGENTS.md"
 LIMIT_CHARACTERS = 8_000

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..workspace.repository import list_files, walk_files
+from ..workspace.visible import visible_path
 from ..workspace.workspace import Workspace, WorkspaceError
 from .base import OutputSink, Preview, ToolResult, failure
 from .patterns import compile_glob, matches
@@ -61,7 +62,7 @@ class Glob:
             return failure(str(error))
         if not found:
             return ToolResult(ok=True, output=f"no files match {pattern}")
-        lines = found[:MAX_PATHS]
+        lines = [visible_path(name) for name in found[:MAX_PATHS]]
         if len(found) > MAX_PATHS:
             lines.append(f"... and {len(found) - MAX_PATHS} more")
         return ToolResult(ok=True, output="\n".join(lines))

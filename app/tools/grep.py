@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..workspace.visible import visible_path
 from ..workspace.workspace import Workspace, WorkspaceError
 from .base import OutputSink, Preview, ToolResult, failure
 from .glob import files_below
@@ -119,8 +120,10 @@ def _answer(pattern: str, finished: Finished, timeout: float) -> ToolResult:
             found = json.loads(line)
         except ValueError:
             continue
+        if not isinstance(found, dict):
+            continue
         if "path" in found:
-            lines.append(f"{found['path']}:{found['line']}: {found['text']}")
+            lines.append(f"{visible_path(found['path'])}:{found['line']}: {found['text']}")
         elif "literal" in found:
             notes.append(
                 f"[not a regular expression ({found['literal']}), so it was searched for literally]"

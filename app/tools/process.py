@@ -155,6 +155,8 @@ async def run_process(
         with contextlib.suppress(asyncio.CancelledError):
             await pump
         stream.flush()
+    if exit_code is not None and exit_code < 0:
+        exit_code = 128 - exit_code  # as a shell says it of a signal
     return Finished(capture.text(), exit_code, left_behind and exit_code is not None)
 
 

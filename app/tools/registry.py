@@ -36,7 +36,11 @@ def schemas() -> tuple[ToolSchema, ...]:
 
 
 def coerce(call: ToolCall) -> ToolCall:
-    """Turn numbers that were given as digits in a string, or as ``3.0``, into integers."""
+    """Put a call into its plain form: what it means is what it says.
+
+    Numbers that were given as digits in a string, or as ``3.0``, become integers; an optional
+    argument that was given as null is left out.
+    """
     tool = TOOLS.get(call.name)
     if tool is None:
         return call
@@ -44,6 +48,7 @@ def coerce(call: ToolCall) -> ToolCall:
     arguments = {
         name: _integer(value) if properties.get(name, {}).get("type") == "integer" else value
         for name, value in call.arguments.items()
+        if value is not None or name in tool.parameters["required"]
     }
     return ToolCall(name=call.name, arguments=arguments)
 

@@ -14,8 +14,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .beneath import place_of
 from .replace import is_temporary
 
+TIMEOUT = 60.0
 MAX_WALKED = 20_000
 SKIPPED_FOLDERS = frozenset(
     {
@@ -92,17 +94,21 @@ def list_files(root: str | Path) -> Listing:
 def walk_files(root: str | Path, below: str = ".") -> Listing:
     """List the regular files below a folder without asking git."""
     found: list[str] = []
-    start = Path(root) / below
     note = "not a git repository: every file counts, except in folders of tools and caches"
-    for folder, folders, names in os.walk(start):
-        folders[:] = sorted(name for name in folders if name not in SKIPPED_FOLDERS)
-        for name in names:
-            path = f"{folder}/{name}"
-            if not is_temporary(name) and _is_regular(path):
-                found.append(os.path.relpath(path, root))
-        if len(found) >= MAX_WALKED:
-            note += f"; only the first {MAX_WALKED:,} files are listed"
-            break
+    with place_of(str(Path(root).resolve()), below) as place:
+        walk = os.fwalk(place.name, dir_fd=place.folder)
+        for folder, folders, names, descriptor in walk:
+            folders[:] = sorted(name for name in folders if name not in SKIPPED_FOLDERS)
+            inner = folder.removeprefix(place.name).strip("/")
+            prefix = "".join(f"{part}/" for part in (*place.names, inner) if part)
+            found += [
+                prefix + name
+                for name in names
+                if not is_temporary(name) and _is_regular(name, descriptor)
+            ]
+            if len(found) >= MAX_WALKED:
+                note += f"; only the first {MAX_WALKED:,} files are listed"
+                break
     return Listing(tuple(sorted(found[:MAX_WALKED])), git=False, note=note)
 
 
@@ -116,9 +122,9 @@ def _regular(root: Path, names: set[str]) -> tuple[str, ...]:
     )
 
 
-def _is_regular(path: str) -> bool:
+def _is_regular(path: str, folder: int | None = None) -> bool:
     try:
-        return stat.S_ISREG(os.lstat(path).st_mode)
+        return stat.S_ISREG(os.stat(path, dir_fd=folder, follow_symlinks=False).st_mode)
     except (OSError, ValueError):
         return False
 
@@ -181,8 +187,9 @@ def _run(root: Path, command: Sequence[str], environment: Mapping[str, str]) -> 
             stderr=subprocess.DEVNULL,
             start_new_session=True,
             check=False,
+            timeout=TIMEOUT,
         )
-    except (OSError, ValueError):
+    except (OSError, ValueError, subprocess.TimeoutExpired):
         return None
     return done.stdout if done.returncode == 0 else None
 

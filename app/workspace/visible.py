@@ -26,6 +26,8 @@ def visible(text: str) -> str:
 
 def visible_path(path: str) -> str:
     """Make a path visible on one line; bytes that are no UTF-8 become ``<0xFF>``."""
+    if path.isascii() and path.isprintable():
+        return path
     return "".join(
         f"<0x{ord(character) - 0xDC00:02X}>"
         if "\udc80" <= character <= "\udcff"
