@@ -184,7 +184,11 @@ REQUEST: TypeAdapter[Request] = TypeAdapter(Request)
 
 
 class Loaded(Wire):
-    """What was loaded, and what it can do."""
+    """What was loaded, and what it can do.
+
+    ``notice`` is one sentence that the user should see, such as that the newest snapshot was
+    damaged and an older one was taken.
+    """
 
     type: Literal["loaded"] = "loaded"
     engine: EngineName
@@ -201,6 +205,7 @@ class Loaded(Wire):
     lesson: str | None = None
     lessons: int = 0
     seconds: float = 0.0
+    notice: str = ""
 
 
 class Sampled(Wire):

@@ -1,0 +1,187 @@
+"""The bank of unrelated prompts, answered by the base model and watched during lessons."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from .bank import ANCHORS, PROBES, BankEntry
+from .engines.batch import Anchor, Batch, sequence_kl
+from .engines.generation import generate
+from .engines.policy import Policy
+from .protocol import ToolSchema
+
+ANSWER_TOKENS = 40
+LARGE_VOCABULARY = 32_768
+LARGE_ANSWER_TOKENS = 24
+ROWS_AT_ONCE = 24
+LARGE_ROWS_AT_ONCE = 4
+FEWEST = 6
+PATIENCE_SECONDS = 20.0
+BANK_VERSION = 1
+
+
+class AnswerFile:
+    """The base's answers to the bank, kept on disk so that they are made once per model."""
+
+    def __init__(self, folder: Path | None, identity: str, tools: Sequence[ToolSchema]) -> None:
+        described = json.dumps([tool.model_dump() for tool in tools], sort_keys=True)
+        key = hashlib.sha256(f"{BANK_VERSION}:{identity}:{described}".encode()).hexdigest()[:16]
+        self.path = None if folder is None else folder / f"{key}.json"
+        self.answers: dict[str, tuple[int, ...]] = {}
+        if self.path is not None and self.path.is_file():
+            try:
+                stored = json.loads(self.path.read_text())
+                self.answers = {str(k): tuple(map(int, v)) for k, v in stored.items()}
+            except (OSError, ValueError, TypeError, AttributeError):
+                self.answers = {}
+
+    def write(self) -> None:
+        """Keep the answers; a disk that refuses costs only the time to make them again."""
+        if self.path is None:
+            return
+        temporary = self.path.with_suffix(".tmp")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            temporary.write_text(json.dumps(self.answers))
+            temporary.replace(self.path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a change did to each watched row: nats per answer, and the greedy answer."""
+
+    from_base: Tensor
+    from_before: Tensor
+    same: Tensor
+    entropy: Tensor
+
+
+class Watch:
+    """Answered prompts whose distributions are followed through a lesson."""
+
+    def __init__(
+        self, policy: Policy, entries: Sequence[BankEntry], anchors: Sequence[Anchor]
+    ) -> None:
+        self.entries = list(entries)
+        self.ids = [anchor.id for anchor in anchors]
+        self.anchors = list(anchors)
+        self.batch = Batch(policy, anchors)
+        large = policy.vocabulary > LARGE_VOCABULARY
+        self._rows_at_once = LARGE_ROWS_AT_ONCE if large else ROWS_AT_ONCE
+        self.base = self.now(adapter=False)
+
+    def _chunks(self) -> Iterator[Tensor]:
+        rows = torch.arange(len(self.ids), device=self.batch.inputs.device)
+        yield from rows.split(self._rows_at_once)
+
+    @torch.no_grad()
+    def now(self, *, adapter: bool = True) -> Tensor:
+        """The present log-probabilities of every row, ``[b, n, v]``."""
+        return torch.cat([self.batch.logprobs(rows, adapter=adapter) for rows in self._chunks()])
+
+    @torch.no_grad()
+    def compare(self, before: Tensor) -> Comparison:
+        """Compare the present with the base and with an earlier state."""
+        parts: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
+        for rows in self._chunks():
+            real = self.batch.real[rows]
+            now = self.batch.logprobs(rows)
+            same = (now.argmax(-1) == before[rows].argmax(-1)) | ~real
+            spread = -(now.exp() * now).sum(-1) * real
+            parts.append(
+                (
+                    sequence_kl(self.base[rows], now, real),
+                    sequence_kl(before[rows], now, real),
+                    same.all(-1),
+                    spread.sum(-1),
+                )
+            )
+        return Comparison(*(torch.cat(column) for column in zip(*parts, strict=True)))
+
+    def mask(self, left_out: set[str]) -> Tensor:
+        """Which rows count, ``[b]``."""
+        keep = [name not in left_out for name in self.ids]
+        return torch.tensor(keep, device=self.batch.inputs.device)
+
+
+class Bank:
+    """Anchors and probes for one model and one set of tools, prepared piece by piece."""
+
+    def __init__(self, policy: Policy, tools: tuple[ToolSchema, ...], folder: Path | None) -> None:
+        self.policy = policy
+        self.tools = tools
+        self._file = AnswerFile(folder, policy.loaded.identity, tools)
+        large = policy.vocabulary > LARGE_VOCABULARY
+        self._limit = LARGE_ANSWER_TOKENS if large else ANSWER_TOKENS
+        self._steps = self._prepare()
+        self._anchors: Watch | None = None
+        self._probes: Watch | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether every piece is prepared."""
+        return self._probes is not None
+
+    @property
+    def anchors(self) -> Watch:
+        """The prompts that hold a step back."""
+        assert self._anchors is not None, "the bank is not finished"
+        return self._anchors
+
+    @property
+    def probes(self) -> Watch:
+        """The prompts that watch a step."""
+        assert self._probes is not None, "the bank is not finished"
+        return self._probes
+
+    def advance(self) -> bool:
+        """Prepare one piece; False when there is none left."""
+        return next(self._steps, None) is not None
+
+    def finish(self, check: Callable[[], None]) -> None:
+        """Prepare what is left; ``check`` may raise between pieces."""
+        while self.advance():
+            check()
+
+    def _prepare(self) -> Iterator[bool]:
+        """Anchors and probes in turn, fewer of them when the model is slow."""
+        made: tuple[list[Anchor], list[Anchor]] = ([], [])
+        known = len(self._file.answers)
+        started = time.monotonic()
+        for pair in zip(ANCHORS, PROBES, strict=True):
+            slow = time.monotonic() - started > PATIENCE_SECONDS
+            if slow and len(made[0]) >= FEWEST:
+                break
+            for entry, group in zip(pair, made, strict=True):
+                group.append(self._answered(entry))
+                yield True
+        if len(self._file.answers) > known:
+            self._file.write()
+        self._anchors = Watch(self.policy, ANCHORS[: len(made[0])], made[0])
+        yield True
+        self._probes = Watch(self.policy, PROBES[: len(made[1])], made[1])
+
+    @torch.no_grad()
+    def _answered(self, entry: BankEntry) -> Anchor:
+        """One entry with its prefix and the base's greedy answer."""
+        policy = self.policy
+        prompt = policy.renderer.prompt(entry.messages(), self.tools)
+        with policy.as_base():
+            prefix = policy.prefix(prompt, keep=False)
+            answer = self._file.answers.get(entry.id)
+            if not answer:
+                answer = generate(
+                    policy, prompt, temperature=0, max_tokens=self._limit, prefix=prefix
+                ).tokens
+                self._file.answers[entry.id] = answer
+        return Anchor(id=entry.id, prompt=prompt, prefix=prefix, answer=answer)

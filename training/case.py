@@ -1,0 +1,227 @@
+"""A lesson made ready: what student, teacher and a neutral text say about the denied answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from . import objectives
+from .protocol import ChatMessage, Completion, Lesson, TokenReport, ToolSchema
+from .teacher import trailing_block
+
+if TYPE_CHECKING:
+    from .engines.policy import Policy
+    from .engines.rendering import Prompt
+
+NEUTRAL = "That is what it was, and it is noted here so that the length is the same as before. "
+PLAUSIBLE_PART = 0.1
+MINIMUM_GAP = 0.05
+MINIMUM_CONTRAST = 0.02
+
+
+@dataclass(eq=False)
+class Sampled:
+    """A completion of the student with everything that is known about its tokens.
+
+    ``teacher`` is ``[n, v]``, made by the weights from before the lesson; ``decisions`` are
+    the positions where the teacher's first choice is another token.
+    """
+
+    prompt: Prompt
+    tokens: tuple[int, ...]
+    logprobs: Tensor
+    teacher: Tensor
+    decisions: list[int]
+
+    @property
+    def decision(self) -> int | None:
+        """The first decision token: where the answer first leaves the teacher's way."""
+        return self.decisions[0] if self.decisions else None
+
+    def wanted(self, position: int) -> int:
+        """The teacher's first choice at a position."""
+        return int(self.teacher[position].argmax())
+
+
+@dataclass
+class Case:
+    """One lesson on its way: prompts, the denied completion and what was there before.
+
+    ``student`` and ``reference`` are ``[n, v]`` log-probabilities of the denied completion
+    before the lesson, with the adapter and without.
+    """
+
+    lesson: Lesson
+    prompt: Prompt
+    teacher_prompt: Prompt
+    block: str
+    denied: Sampled
+    student: Tensor
+    gate: float
+    teacher_answers: list[Sampled] = field(default_factory=list)
+
+
+def correction_block(lesson: Lesson) -> str:
+    """The trailing block with every slot that the lesson fills."""
+    return trailing_block(
+        correction=lesson.correction,
+        notes=lesson.notes,
+        solution=lesson.solution,
+        tool_output=lesson.tool_output,
+    )
+
+
+def neutral_block(policy: Policy, lesson: Lesson) -> str:
+    """A trailing block of the same length that says nothing.
+
+    The notes stay: they are in force whatever the correction says.
+    """
+    block = correction_block(lesson)
+    frame = trailing_block(correction="x", notes=lesson.notes)
+    missing = len(policy.renderer.encode(block)) - len(policy.renderer.encode(frame))
+    words = NEUTRAL.split()
+    text, index = words[0], 1
+    while len(policy.renderer.encode(text)) < missing:
+        text += " " + words[index % len(words)]
+        index += 1
+    return trailing_block(correction=text, notes=lesson.notes)
+
+
+def decisions(tokens: Sequence[int], teacher: Tensor) -> list[int]:
+    """The positions where the teacher's first choice is not the token that stands there."""
+    chosen = torch.tensor(list(tokens), device=teacher.device)
+    return [int(i) for i in (teacher.argmax(-1) != chosen).nonzero()[:, 0]]
+
+
+def assess(
+    policy: Policy,
+    prompt: Prompt,
+    teacher_prompt: Prompt,
+    tokens: tuple[int, ...],
+    logprobs: Sequence[float],
+) -> Sampled:
+    """Let the teacher, by the present weights, score a completion of the student."""
+    teacher = policy.score(teacher_prompt, tokens)
+    sampled = torch.tensor(list(logprobs), device=teacher.device, dtype=teacher.dtype)
+    return Sampled(prompt, tokens, sampled, teacher, decisions(tokens, teacher))
+
+
+def prepare(policy: Policy, lesson: Lesson) -> Case:
+    """Render the prompts and score the denied completion."""
+    renderer = policy.renderer
+    block = correction_block(lesson)
+    prompt = renderer.prompt(lesson.messages, lesson.tools)
+    teacher_prompt = renderer.teacher_prompt(lesson.messages, lesson.tools, block)
+    completion = lesson.completion
+    policy.require_room(len(teacher_prompt), len(completion.tokens))
+    denied = assess(policy, prompt, teacher_prompt, completion.tokens, completion.logprobs)
+    student = policy.score(prompt, completion.tokens)
+    case = Case(lesson, prompt, teacher_prompt, block, denied, student, gate=0.0)
+    case.gate = contrast(policy, case)
+    return case
+
+
+def contrast(policy: Policy, case: Case) -> float:
+    """How much more the correction says than a neutral text, in nats at the first decision.
+
+    It is the teacher's log-probability of the token that it wants instead of the denied one,
+    less the same under a neutral text; or, if that is larger, how much less likely the
+    correction makes the denied token. Zero where the teacher agrees with the student.
+    """
+    position = case.denied.decision
+    if position is None:
+        return 0.0
+    lesson = case.lesson
+    neutral_prompt = policy.renderer.teacher_prompt(
+        lesson.messages, lesson.tools, neutral_block(policy, lesson)
+    )
+    prefix = policy.prefix(neutral_prompt, keep=False) if policy.scope == "answer" else None
+    neutral = policy.score(neutral_prompt, case.denied.tokens[: position + 1], prefix=prefix)[-1]
+    teacher, wanted = case.denied.teacher[position], case.denied.wanted(position)
+    towards = float(teacher[wanted] - neutral[wanted])
+    away = float(neutral[case.denied.tokens[position]] - teacher[case.denied.tokens[position]])
+    return max(0.0, towards, away)
+
+
+def follow_reason(case: Case, retry: Completion, scored: Sampled) -> str | None:
+    """Why a retry does not follow the correction; None when it does.
+
+    It follows when it ends properly, is not the denied call, does not repeat the denied
+    choice, and each of its tokens is at least a tenth as likely to the teacher as the
+    teacher's first choice: free choices stay free, the denied one and garbage do not pass.
+    """
+    if retry.stop_reason != "stop":
+        return "it did not end"
+    if same_answer(retry.text, case.lesson.completion.text):
+        return "it is the denied call"
+    at = case.denied.decision
+    denied = case.denied.tokens
+    if at is not None and retry.tokens[: at + 1] == denied[: at + 1]:
+        return "it makes the denied choice"
+    chosen = torch.tensor(retry.tokens, device=scored.teacher.device)[:, None]
+    behind = scored.teacher.max(-1).values - scored.teacher.gather(-1, chosen)[:, 0]
+    if float(behind.exp().max()) > 1 / PLAUSIBLE_PART:
+        return "the teacher would not have said it"
+    return None
+
+
+def same_answer(left: str, right: str) -> bool:
+    """Whether two answers are the same call, or the same words."""
+    return _canonical(left) == _canonical(right)
+
+
+def _canonical(text: str) -> Any:
+    start, end = text.find("{"), text.rfind("}")
+    if 0 <= start < end:
+        try:
+            return json.dumps(json.loads(text[start : end + 1]), sort_keys=True)
+        except ValueError:
+            pass
+    return " ".join(text.split())
+
+
+def token_reports(policy: Policy, case: Case, after: Tensor) -> tuple[TokenReport, ...]:
+    """One line per token of the denied completion; ``after`` is ``[n, v]``."""
+    tokens = torch.tensor(case.denied.tokens, device=after.device)
+    gained = objectives.advantages(case.student, case.denied.teacher, tokens)
+    preferred = case.denied.teacher.argmax(-1)
+    decode = policy.loaded.tokenizer.decode
+    index = tokens[:, None]
+    columns = [
+        distribution.gather(-1, index)[:, 0].exp().tolist()
+        for distribution in (case.student, after, case.denied.teacher)
+    ]
+    return tuple(
+        TokenReport(
+            text=str(decode([token])),
+            advantage=advantage,
+            before=before,
+            after=now,
+            teacher=teacher,
+            teacher_token=str(decode([best])),
+        )
+        for token, advantage, before, now, teacher, best in zip(
+            tokens.tolist(), gained.tolist(), *columns, preferred.tolist(), strict=True
+        )
+    )
+
+
+def related(
+    policy: Policy,
+    case: Case,
+    messages: Sequence[ChatMessage],
+    tools: Sequence[ToolSchema],
+    tokens: tuple[int, ...],
+) -> int:
+    """What the teacher would say at the decision token of another conversation.
+
+    ``tokens`` is an answer up to and including that token.
+    """
+    prompt = policy.renderer.teacher_prompt(messages, tools, case.block)
+    prefix = policy.prefix(prompt, keep=False) if policy.scope == "answer" else None
+    return int(policy.score(prompt, tokens, prefix=prefix)[-1].argmax())

@@ -1,0 +1,271 @@
+"""The app's end of the wire: starts the worker, sends requests, hands out its events.
+
+Only the protocol and the standard library are imported here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import itertools
+import logging
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from .protocol import (
+    EVENT,
+    PROTOCOL_VERSION,
+    Cancel,
+    Event,
+    FailureCode,
+    FailureEvent,
+    ReadyEvent,
+    Request,
+    Result,
+    ResultEvent,
+    Shutdown,
+)
+
+LINE_LIMIT = 256 * 1024 * 1024
+READY_SECONDS = 60.0
+STOP_SECONDS = 2.0
+LOG_LIMIT = 4 * 1024 * 1024
+
+Handler = Callable[[Event], Awaitable[None] | None]
+
+_log = logging.getLogger(__name__)
+
+
+class WorkerFailure(Exception):
+    """The worker answered a request with a failure."""
+
+    def __init__(self, code: FailureCode, message: str) -> None:
+        super().__init__(message)
+        self.code: FailureCode = code
+        self.message = message
+
+
+class WorkerDied(Exception):
+    """The worker is gone; another can be started."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+def default_worker_command() -> list[str]:
+    """The worker in this Python, which never imports from the folder it is started in."""
+    return [sys.executable, "-P", "-m", "continualcode_tui.training.worker"]
+
+
+def worker_environment() -> dict[str, str]:
+    """The environment of the worker: no relative import paths, no telemetry."""
+    environment = dict(os.environ)
+    paths = environment.pop("PYTHONPATH", "").split(os.pathsep)
+    absolute = [path for path in paths if path and Path(path).is_absolute()]
+    if absolute:
+        environment["PYTHONPATH"] = os.pathsep.join(absolute)
+    environment["TOKENIZERS_PARALLELISM"] = "false"
+    environment["TINKER_TELEMETRY"] = "0"
+    environment["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    environment["PYTHONUNBUFFERED"] = "1"
+    return environment
+
+
+class WorkerClient:
+    """One worker process and the requests under way in it."""
+
+    def __init__(self, command: Sequence[str], *, cwd: Path, log_path: Path) -> None:
+        self.command = list(command)
+        self.cwd = cwd
+        self.log_path = log_path
+        self._process: Process | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._waiting: dict[int, asyncio.Queue[Event | WorkerDied]] = {}
+        self._ids = itertools.count(1)
+
+    @property
+    def running(self) -> bool:
+        """Whether there is a process that can take requests."""
+        return self._process is not None and self._process.returncode is None
+
+    @property
+    def pid(self) -> int | None:
+        """The worker's process id."""
+        return self._process.pid if self._process is not None else None
+
+    def next_id(self) -> int:
+        """A request id that was not used before."""
+        return next(self._ids)
+
+    # --- starting and stopping --------------------------------------------------------
+
+    async def start(self) -> None:
+        """Start the worker and wait for its first line; raises ``WorkerDied``."""
+        await self.stop()
+        self.cwd.mkdir(parents=True, exist_ok=True)
+        log = self._open_log()
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                *self.command,
+                stdin=PIPE,
+                stdout=PIPE,
+                stderr=log,
+                cwd=self.cwd,
+                env=worker_environment(),
+                limit=LINE_LIMIT,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise WorkerDied(f"The worker could not be started ({error}).") from error
+        finally:
+            os.close(log)
+        ready: asyncio.Queue[Event | WorkerDied] = asyncio.Queue()
+        self._waiting = {0: ready}
+        self._reader = asyncio.create_task(self._read(self._process), name="worker reader")
+        try:
+            first = await asyncio.wait_for(ready.get(), READY_SECONDS)
+        except TimeoutError:
+            await self.stop()
+            raise WorkerDied("The worker did not answer in time.") from None
+        except BaseException:
+            await asyncio.shield(self.stop())
+            raise
+        self._waiting.pop(0, None)
+        if isinstance(first, WorkerDied):
+            raise first
+        if not isinstance(first, ReadyEvent) or first.protocol != PROTOCOL_VERSION:
+            await self.stop()
+            raise WorkerDied("The worker is of another version: install the same one on both ends.")
+
+    def _open_log(self) -> int:
+        """The log, appended to; a very long one is begun anew."""
+        self.log_path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        with contextlib.suppress(OSError):
+            if self.log_path.stat().st_size > LOG_LIMIT:
+                flags |= os.O_TRUNC
+        return os.open(self.log_path, flags, 0o600)
+
+    async def stop(self) -> None:
+        """End the worker: by a request, then by force."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        if process.returncode is None and process.stdin is not None:
+            with contextlib.suppress(OSError, RuntimeError):
+                process.stdin.write(_line(Shutdown(id=self.next_id())))
+                process.stdin.close()
+        try:
+            await asyncio.wait_for(process.wait(), STOP_SECONDS)
+        except TimeoutError:
+            self._kill(process)
+            await process.wait()
+        if self._reader is not None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._reader, STOP_SECONDS)
+            self._reader = None
+
+    @staticmethod
+    def _kill(process: Process) -> None:
+        """Kill the worker and whatever it started."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+    # --- reading ----------------------------------------------------------------------
+
+    async def _read(self, process: Process) -> None:
+        """Hand every event to the request that waits for it, until the worker is gone."""
+        assert process.stdout is not None
+        try:
+            while line := await process.stdout.readline():
+                self._dispatch(line)
+        except (OSError, ValueError):
+            _log.exception("reading from the worker failed")
+            self._kill(process)
+        code = await process.wait()
+        died = WorkerDied(self._epitaph(code))
+        for queue in self._waiting.values():
+            queue.put_nowait(died)
+
+    def _dispatch(self, line: bytes) -> None:
+        try:
+            event = EVENT.validate_json(line)
+        except ValidationError:
+            _log.warning("not an event: %.200r", line)
+            return
+        queue = self._waiting.get(event.id)
+        if queue is not None:
+            queue.put_nowait(event)
+
+    def _epitaph(self, code: int) -> str:
+        """How the worker ended, in one sentence."""
+        if code < 0:
+            name = signal.Signals(-code).name
+            hint = ", perhaps for want of memory" if name == "SIGKILL" else ""
+            return f"The worker was ended by {name}{hint}."
+        return f"The worker ended with code {code}; {self.log_path} says why."
+
+    # --- requests ---------------------------------------------------------------------
+
+    async def request(self, request: Request, on_event: Handler | None = None) -> Result:
+        """Send a request, pass its events on, and return its result.
+
+        Raises ``WorkerFailure`` or ``WorkerDied``. Cancelling this coroutine cancels the
+        request in the worker too. Events wait in memory while the handler is busy.
+        """
+        queue: asyncio.Queue[Event | WorkerDied] = asyncio.Queue()
+        self._waiting[request.id] = queue
+        try:
+            await self._send(request)
+            while True:
+                event = await queue.get()
+                if isinstance(event, WorkerDied):
+                    raise event
+                if isinstance(event, ResultEvent):
+                    return event.result
+                if isinstance(event, FailureEvent):
+                    raise WorkerFailure(event.code, event.message)
+                if on_event is not None:
+                    outcome = on_event(event)
+                    if inspect.isawaitable(outcome):
+                        await outcome
+        except asyncio.CancelledError:
+            self._post(Cancel(id=self.next_id(), target=request.id))
+            raise
+        finally:
+            self._waiting.pop(request.id, None)
+
+    async def cancel(self, request_id: int) -> None:
+        """Ask the worker to stop a request; its answer comes to whoever waits for it."""
+        self._post(Cancel(id=self.next_id(), target=request_id))
+        await asyncio.sleep(0)
+
+    def _post(self, request: Request) -> None:
+        """Send without waiting; a worker that is gone needs no message."""
+        if self._process is not None and self._process.stdin is not None:
+            with contextlib.suppress(OSError, RuntimeError):
+                self._process.stdin.write(_line(request))
+
+    async def _send(self, request: Request) -> None:
+        process = self._process
+        if process is None or process.stdin is None or process.returncode is not None:
+            raise WorkerDied("The worker is not running.")
+        try:
+            process.stdin.write(_line(request))
+            await process.stdin.drain()
+        except (OSError, RuntimeError):
+            code = await process.wait()
+            raise WorkerDied(self._epitaph(code)) from None
+
+
+def _line(request: Request) -> bytes:
+    """A request as one line."""
+    return request.model_dump_json().encode() + b"\n"

@@ -1,0 +1,127 @@
+"""Many prompts with known answers, scored in one forward pass.
+
+Shapes: ``b`` rows of up to ``n`` answer tokens give log-probabilities ``[b, n, v]``; a
+boolean ``[b, n]`` says which positions are real.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from .prefix import Prefix, cache_of, keys_and_values
+
+if TYPE_CHECKING:
+    from transformers import DynamicCache
+
+    from .policy import Policy
+    from .rendering import Prompt
+
+
+@dataclass
+class Anchor:
+    """One prompt with its prefix, and what the base answers to it."""
+
+    id: str
+    prompt: Prompt
+    prefix: Prefix
+    answer: tuple[int, ...] = ()
+
+
+class Batch:
+    """Prompts with known answers, scored together over their stacked prefixes.
+
+    The prefixes are padded on the left with zeros that the attention mask hides, so that the
+    answers line up; every position keeps the id that it has alone.
+    """
+
+    def __init__(self, policy: Policy, anchors: Sequence[Anchor]) -> None:
+        self.policy = policy
+        self.anchors = list(anchors)
+        self.cached = policy.scope == "answer"
+        self.width = max(len(anchor.answer) for anchor in self.anchors)
+        rows = [self._fed(anchor) for anchor in self.anchors]
+        self._starts = torch.tensor(
+            [0 if not self.cached else len(a.prefix.tokens) for a in self.anchors]
+        )
+        longest = max(map(len, rows))
+        padded = [row + [row[-1]] * (longest - len(row)) for row in rows]
+        self.inputs = policy.tensor(padded)
+        self._lengths = [len(row) for row in rows]
+        self.answers = policy.tensor(
+            [list(a.answer) + [0] * (self.width - len(a.answer)) for a in self.anchors]
+        )
+        self.real = policy.tensor(
+            [[1] * len(a.answer) + [0] * (self.width - len(a.answer)) for a in self.anchors]
+        ).bool()
+        self._where = policy.tensor(
+            [self._positions(a, row) for a, row in zip(self.anchors, rows, strict=True)]
+        )
+        self._keys, self._values, self._mask, self._ids = self._stack(longest)
+
+    def _fed(self, anchor: Anchor) -> list[int]:
+        """The tokens that have to be run for this row."""
+        before = anchor.prompt.header if self.cached else anchor.prompt.tokens
+        return [*before, *anchor.answer[:-1]]
+
+    def _positions(self, anchor: Anchor, row: list[int]) -> list[int]:
+        """Which outputs predict the answer's tokens."""
+        first = len(row) - len(anchor.answer)
+        return [min(first + i, len(row) - 1) for i in range(self.width)]
+
+    def _stack(self, longest: int) -> tuple[list[Tensor], list[Tensor], Tensor, Tensor]:
+        """The prefixes side by side, their mask and the position ids of the fed tokens."""
+        device = self.policy.device
+        deepest = int(self._starts.max())
+        mask = torch.zeros(len(self.anchors), deepest + longest, dtype=torch.long)
+        ids = torch.zeros(len(self.anchors), longest, dtype=torch.long)
+        keys: list[Tensor] = []
+        values: list[Tensor] = []
+        for row, (start, length) in enumerate(
+            zip(self._starts.tolist(), self._lengths, strict=True)
+        ):
+            mask[row, deepest - start : deepest + length] = 1
+            ids[row] = torch.arange(start, start + longest)
+        if self.cached:
+            caches = [keys_and_values(a.prefix.cache) for a in self.anchors if a.prefix.cache]
+            for layer in zip(*caches, strict=True):
+                keys.append(_pad_left([pair[0] for pair in layer], deepest))
+                values.append(_pad_left([pair[1] for pair in layer], deepest))
+        return keys, values, mask.to(device), ids.to(device)
+
+    def _cache(self, rows: Tensor) -> DynamicCache:
+        pairs = zip(self._keys, self._values, strict=True)
+        return cache_of([(keys[rows], values[rows]) for keys, values in pairs])
+
+    def logprobs(self, rows: Tensor | None = None, *, adapter: bool = True) -> Tensor:
+        """Log-probabilities of the chosen rows' answers, ``[b, n, v]``, with a gradient if on."""
+        if rows is None:
+            rows = torch.arange(len(self.anchors), device=self.policy.device)
+        self.policy.tokens_scored += int(self.real[rows].sum())
+        with self.policy.adapter.active(adapter):
+            output = self.policy.adapter.model(
+                input_ids=self.inputs[rows],
+                attention_mask=self._mask[rows],
+                position_ids=self._ids[rows],
+                past_key_values=self._cache(rows) if self.cached else None,
+                use_cache=self.cached,
+                logits_to_keep=0,
+            )
+        where = self._where[rows][:, :, None].expand(-1, -1, output.logits.shape[-1])
+        return output.logits.gather(1, where).float().log_softmax(-1)
+
+
+def _pad_left(tensors: Sequence[Tensor], length: int) -> Tensor:
+    """Stack ``[1, heads, tokens, size]`` tensors, padded on the left with zeros."""
+    padded = [torch.nn.functional.pad(t, (0, 0, length - t.shape[2], 0)) for t in tensors]
+    return torch.cat(padded, dim=0)
+
+
+def sequence_kl(before: Tensor, after: Tensor, real: Tensor) -> Tensor:
+    """KL(before ‖ after) summed over each answer, in nats: ``[b]``."""
+    per_token = (before.exp() * (before - after)).sum(-1)
+    return (per_token * real).sum(-1)

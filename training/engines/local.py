@@ -1,0 +1,310 @@
+"""The engine for models that run here: the practice model, a folder, or one from the hub."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..engine import Capabilities, EngineFailure, Reply
+from ..protocol import (
+    Completion,
+    Learn,
+    LessonResult,
+    Load,
+    Loaded,
+    Objective,
+    Sample,
+    Save,
+    Saved,
+    ToolSchema,
+    Undo,
+    Undone,
+)
+from ..snapshots import DamagedSnapshot, Manifest, SnapshotStore, safe_name
+from .loading import load_model, require_packages
+
+if TYPE_CHECKING:
+    from ..anchors import Bank
+    from ..learner import Commit, LearnSettings
+    from .adapter import Adapter, State
+    from .policy import Policy
+
+DEFAULT_OBJECTIVE: Objective = "forward_kl"
+EARLIER_LESSONS = 8
+
+
+def default_data_dir() -> Path:
+    """Where snapshots lie when the app does not say."""
+    from platformdirs import user_data_path
+
+    return user_data_path("continualcode-tui")
+
+
+class LocalEngine:
+    """A model on this machine with an adapter that learns."""
+
+    capabilities = Capabilities(
+        full_vocabulary=True, answer_scope=True, bit_exact_undo=True, export=True
+    )
+
+    def __init__(self) -> None:
+        self._policy: Policy | None = None
+        self._store: SnapshotStore | None = None
+        self._request: Load | None = None
+        self._snapshot: str | None = None
+        self._bank: Bank | None = None
+        self._bank_folder: Path | None = None
+
+    # --- loading ----------------------------------------------------------------------
+
+    def load(self, request: Load, reply: Reply) -> Loaded:
+        """Load the model and resume the adapter of this repository."""
+        started = time.monotonic()
+        self.close()
+        require_packages()
+        name = None if request.engine == "practice" else request.model_name
+        if request.engine == "local" and not name:
+            raise EngineFailure(
+                "bad_model", "engine=local needs a model: give model_name=NAME or a folder."
+            )
+        loaded = load_model(name, reply)
+        from .adapter import Adapter, AdapterSettings
+        from .policy import Policy
+
+        reply.progress("Attaching the adapter", 0.8)
+        settings = AdapterSettings(
+            rank=request.lora_rank, targets=request.lora_targets, scope=request.adapter_scope
+        )
+        adapter = Adapter(loaded.model, settings, request.seed)
+        policy = Policy(loaded, adapter)
+        data_dir = Path(request.data_dir).expanduser() if request.data_dir else default_data_dir()
+        folder = data_dir / "adapters" / safe_name(request.repository) / safe_name(loaded.name)
+        store = SnapshotStore(folder, request.save_every)
+        try:
+            if request.enable_training:
+                store.open()
+            snapshot, notice = self._resume(store, policy, adapter)
+        except BaseException:
+            store.close()
+            raise
+        if notice:
+            reply.progress(notice)
+        self._policy, self._store, self._request = policy, store, request
+        self._snapshot = snapshot
+        self._bank_folder = data_dir / "anchors"
+        chain = list(store.chain(snapshot))
+        return Loaded(
+            engine=request.engine,
+            model_name=loaded.name,
+            device=loaded.device.type,
+            parameters=sum(p.numel() for p in adapter.base_parameters()),
+            trainable_parameters=adapter.size(),
+            context_tokens=loaded.context_tokens,
+            training=request.enable_training,
+            read_only=store.read_only,
+            objective=request.objective or DEFAULT_OBJECTIVE,
+            adapter_scope=request.adapter_scope,
+            snapshot=snapshot,
+            lesson=chain[0].lesson if chain else None,
+            lessons=len(chain),
+            seconds=time.monotonic() - started,
+            notice=notice,
+        )
+
+    def _resume(
+        self, store: SnapshotStore, policy: Policy, adapter: Adapter
+    ) -> tuple[str | None, str]:
+        """Put the newest intact snapshot into the adapter; also what the user should know."""
+        snapshot, damaged = store.newest_intact()
+        notice = ""
+        if damaged:
+            where = "the snapshot before it" if snapshot else "the model as it came"
+            notice = f"Snapshot {damaged[0]} is damaged; going on from {where}."
+        if snapshot is not None:
+            manifest = store.manifest(snapshot)
+            self._require_fit(manifest, policy, store.folder)
+            state = store.tensors(snapshot)
+            if not adapter.fits(state):
+                raise EngineFailure(
+                    "bad_adapter",
+                    f"The adapter in {store.folder} does not fit the model: move the folder away "
+                    "to start afresh.",
+                )
+            adapter.restore(state)
+        return snapshot, notice
+
+    @staticmethod
+    def _require_fit(manifest: Manifest, policy: Policy, folder: Path) -> None:
+        """Fail in words when a snapshot was made with other settings or another model."""
+        settings = policy.adapter.settings
+        pairs = (
+            ("model", "weights", manifest.model, policy.loaded.identity),
+            ("lora_rank", "rank", manifest.rank, settings.rank),
+            ("lora_targets", "targets", manifest.targets, settings.targets),
+            ("adapter_scope", "scope", manifest.scope, settings.scope),
+        )
+        for name, word, stored, wanted in pairs:
+            if stored != wanted:
+                again = "" if name == "model" else f"start with {name}={stored}, or "
+                raise EngineFailure(
+                    "bad_adapter",
+                    f"The adapter in {folder} has {word} {stored} and not {wanted}: {again}move "
+                    "the folder away to start afresh.",
+                )
+
+    def _ready(self) -> tuple[Policy, SnapshotStore, Load]:
+        if self._policy is None or self._store is None or self._request is None:
+            raise EngineFailure("not_loaded", "No model is loaded yet: load one first.")
+        return self._policy, self._store, self._request
+
+    def _trainable(self) -> tuple[Policy, SnapshotStore, Load]:
+        policy, store, request = self._ready()
+        if not request.enable_training:
+            raise EngineFailure(
+                "unavailable", "Learning is switched off: start with enable_training=true."
+            )
+        store.require_writable()
+        return policy, store, request
+
+    # --- sampling ---------------------------------------------------------------------
+
+    def sample(self, request: Sample, reply: Reply) -> Completion:
+        """Sample one completion from the student; a cancel ends it with what there is."""
+        policy, _, load = self._ready()
+        from .generation import generate
+
+        if load.enable_training:
+            self._bank_for(request.tools)
+        prompt = policy.renderer.prompt(request.messages, request.tools)
+        return generate(
+            policy,
+            prompt,
+            temperature=request.temperature,
+            max_tokens=request.max_tokens,
+            seed=request.seed,
+            on_token=reply.token,
+            is_cancelled=reply.is_cancelled,
+        )
+
+    # --- learning ---------------------------------------------------------------------
+
+    def _bank_for(self, tools: tuple[ToolSchema, ...]) -> Bank:
+        """The anchors and probes for these tools; only the newest are kept."""
+        policy, _, _ = self._ready()
+        from ..anchors import Bank
+
+        if self._bank is None or self._bank.tools != tools:
+            self._bank = Bank(policy, tools, self._bank_folder)
+        return self._bank
+
+    def _settings(self, request: Load) -> LearnSettings:
+        from ..learner import LearnSettings
+        from ..stepper import StepSettings
+
+        chosen = {
+            "objective": request.objective or DEFAULT_OBJECTIVE,
+            "learning_rate": request.learning_rate,
+            "kl_coef": request.kl_coef,
+            "kl_budget": request.kl_budget,
+        }
+        step = StepSettings(**{k: v for k, v in chosen.items() if v is not None})
+        return LearnSettings(step=step, max_steps=request.max_steps or LearnSettings().max_steps)
+
+    def learn(self, request: Learn, reply: Reply) -> LessonResult:
+        """Learn one lesson and commit it, or leave the weights exactly as they were."""
+        policy, store, load = self._trainable()
+        from ..learner import Learner
+
+        chain = list(store.chain(self._snapshot))
+        learner = Learner(
+            policy,
+            self._settings(load),
+            earlier=[m.replay for m in chain[:EARLIER_LESSONS] if m.replay is not None],
+            earlier_related=[name for m in chain for name in m.related_anchors],
+        )
+
+        def commit(proved: Commit) -> str:
+            manifest = store.commit(
+                parent=self._snapshot,
+                lesson=request.lesson.id,
+                adapter=policy.adapter.state(),
+                optimizer=proved.optimizer(),
+                describe={
+                    "model": policy.loaded.identity,
+                    "rank": policy.adapter.settings.rank,
+                    "targets": policy.adapter.settings.targets,
+                    "scope": policy.adapter.settings.scope,
+                    "replay": proved.replay,
+                    "related_anchors": proved.related_anchors,
+                    "figures": proved.figures,
+                },
+            )
+            self._snapshot = manifest.id
+            return manifest.id
+
+        return learner.learn(request, self._bank_for(request.lesson.tools), reply, commit)
+
+    def undo(self, request: Undo, reply: Reply) -> Undone:
+        """Go back to the parent of the current snapshot, or to a named one."""
+        policy, store, _ = self._trainable()
+        reply.check()
+        left = next(store.chain(self._snapshot), None)
+        if request.snapshot is None and left is None:
+            raise EngineFailure("bad_request", "There is no lesson to undo.")
+        target = request.snapshot if request.snapshot is not None else left and left.parent
+        state, manifest = self._stored(store, target)
+        store.point(target)
+        policy.adapter.restore(state if state is not None else policy.adapter.initial())
+        policy.weights_changed()
+        self._snapshot = target
+        return Undone(
+            snapshot=target,
+            lesson=manifest.lesson if manifest else None,
+            undone_lesson=left.lesson if left else None,
+        )
+
+    @staticmethod
+    def _stored(store: SnapshotStore, target: str | None) -> tuple[State | None, Manifest | None]:
+        if target is None:
+            return None, None
+        try:
+            manifest = store.manifest(target)
+            if manifest.pruned:
+                raise EngineFailure(
+                    "bad_adapter",
+                    f"Snapshot {target} was pruned: undo to a newer one, or start afresh.",
+                )
+            return store.tensors(target), manifest
+        except DamagedSnapshot:
+            raise EngineFailure(
+                "bad_adapter", f"Snapshot {target} is missing or damaged: choose another."
+            ) from None
+
+    def save(self, request: Save, reply: Reply) -> Saved:
+        """Write the adapter as a PEFT folder."""
+        policy, store, _ = self._ready()
+        reply.check()
+        default = store.folder / "export" / (self._snapshot or "base")
+        folder = Path(request.path).expanduser() if request.path else default
+        header = policy.header_tokens()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            policy.adapter.export(folder, header, policy.loaded.source)
+        except OSError as error:
+            raise store.disk_failure(error) from error
+        return Saved(path=str(folder.resolve()))
+
+    # --- the rest ---------------------------------------------------------------------
+
+    def idle(self) -> bool:
+        """Prepare a piece of the anchors while nobody asks for anything."""
+        return self._bank is not None and self._bank.advance()
+
+    def close(self) -> None:
+        """Give back the lock and the model."""
+        if self._store is not None:
+            self._store.close()
+        self._policy = self._store = self._request = None
+        self._snapshot = None
+        self._bank = None

@@ -1,0 +1,78 @@
+"""The guard: what a lesson did to prompts that it was not about, and to earlier lessons."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .protocol import GuardReport
+
+if TYPE_CHECKING:
+    from .anchors import Watch
+    from .engines.policy import Policy
+    from .snapshots import Replay
+
+LEAST_AGREEMENT = 0.75
+BUDGETS = 4.0
+
+
+@dataclass
+class Guard:
+    """Held-out probes and earlier lessons, as they stood before the lesson."""
+
+    policy: Policy
+    probes: Watch
+    left_out: set[str]
+    earlier: Sequence[Replay]
+    kl_budget: float
+
+    def __post_init__(self) -> None:
+        self._before = self.probes.now()
+        self._counted = self.probes.mask(self.left_out)
+        self._entropy = float(self.probes.compare(self._before).entropy[self._counted].sum())
+        self._held = [replay for replay in self.earlier if self._holds(replay)]
+
+    def _holds(self, replay: Replay) -> bool:
+        """Whether the student still makes an earlier lesson's decision by itself."""
+        prompt = self.policy.renderer.prompt(replay.messages, replay.tools)
+        tokens = replay.tokens[: replay.decision + 1]
+        return int(self.policy.score(prompt, tokens)[-1].argmax()) == tokens[-1]
+
+    def earlier_hold(self) -> bool:
+        """Whether every earlier lesson that held before the lesson still does."""
+        return all(self._holds(replay) for replay in self._held)
+
+    def look(self) -> GuardReport:
+        """Compare the probes with before the lesson."""
+        count = int(self._counted.sum())
+        seen = self.probes.compare(self._before)
+        if not count:
+            return GuardReport(kl=0.0, agreement=1.0, probes=0, passed=True)
+        kl = float(seen.from_before[self._counted].mean())
+        agreement = float(seen.same[self._counted].float().mean())
+        entropy = float(seen.entropy[self._counted].sum())
+        ratio = entropy / self._entropy if self._entropy > 0 else 1.0
+        reason = self._complaint(kl, agreement, count)
+        return GuardReport(
+            kl=kl if math.isfinite(kl) else 1e9,
+            agreement=agreement,
+            probes=count + len(self._held),
+            entropy_ratio=ratio if math.isfinite(ratio) else 0.0,
+            passed=not reason,
+            reason=reason,
+        )
+
+    def _complaint(self, kl: float, agreement: float, count: int) -> str:
+        """Why the weights cannot stay as they are; empty when they can."""
+        if not math.isfinite(kl):
+            return "the model's output is no longer finite"
+        if agreement < LEAST_AGREEMENT:
+            changed = round((1 - agreement) * count)
+            return f"{changed} of {count} unrelated answers changed"
+        if kl > BUDGETS * self.kl_budget:
+            return f"unrelated answers drifted by {kl:.3f} nats"
+        if not self.earlier_hold():
+            return "an earlier lesson would be forgotten"
+        return ""

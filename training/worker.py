@@ -1,0 +1,231 @@
+"""The worker process: requests in on stdin, events out on stdout, one JSON object a line.
+
+The main thread works on one request after the other; a second thread reads stdin, so that a
+cancel is seen between tokens and stages, and so that the process ends when stdin does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+import traceback
+from typing import BinaryIO
+
+from pydantic import ValidationError
+
+from .engine import Engine, EngineFailure, Reply
+from .protocol import (
+    REQUEST,
+    Cancel,
+    Done,
+    Event,
+    FailureCode,
+    FailureEvent,
+    Learn,
+    Load,
+    ReadyEvent,
+    Request,
+    Result,
+    ResultEvent,
+    Sample,
+    Sampled,
+    Save,
+    Shutdown,
+    Undo,
+)
+
+
+class Wire:
+    """The two ends of the protocol, kept apart from what libraries print and read."""
+
+    def __init__(self) -> None:
+        self._out = os.dup(1)
+        os.dup2(2, 1)
+        self.lines: BinaryIO = os.fdopen(os.dup(0), "rb")
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nothing, 0)
+        os.close(nothing)
+        self._lock = threading.Lock()
+
+    def send(self, event: Event) -> None:
+        """Write one event; the process ends when nobody listens any more."""
+        data = event.model_dump_json().encode() + b"\n"
+        with self._lock:
+            try:
+                while data:
+                    data = data[os.write(self._out, data) :]
+            except OSError:
+                os._exit(0)
+
+
+class Worker:
+    """Reads requests, runs them one by one and answers each with a result or a failure."""
+
+    def __init__(self, wire: Wire) -> None:
+        self.wire = wire
+        self.engine: Engine | None = None
+        self._requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
+        self._cancelled: set[int] = set()
+
+    # --- the reading thread -----------------------------------------------------------
+
+    def read(self) -> None:
+        """Read requests until stdin ends, and end the process with it."""
+        for line in self.wire.lines:
+            if not line.strip():
+                continue
+            try:
+                request = REQUEST.validate_json(line)
+            except ValidationError as error:
+                self._refuse(line, error)
+                continue
+            if isinstance(request, Cancel):
+                self._cancelled.add(request.target)
+                self.wire.send(ResultEvent(id=request.id, result=Done()))
+            elif isinstance(request, Shutdown):
+                self.wire.send(ResultEvent(id=request.id, result=Done()))
+                os._exit(0)
+            else:
+                self._requests.put(request)
+        os._exit(0)
+
+    def _refuse(self, line: bytes, error: ValidationError) -> None:
+        """Answer a line that is not a request, under its own id if it has one."""
+        number = 0
+        try:
+            found = json.loads(line)
+            if isinstance(found, dict) and isinstance(found.get("id"), int):
+                number = found["id"]
+        except ValueError:
+            pass
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the line"
+        message = f"This is not a request ({where}: {first['msg']})."
+        self.wire.send(FailureEvent(id=number, code="bad_request", message=message))
+
+    # --- the working thread -----------------------------------------------------------
+
+    def work(self) -> None:
+        """Run requests for ever, preparing a little whenever there are none."""
+        while True:
+            try:
+                request = self._requests.get_nowait()
+            except queue.Empty:
+                if self._idle():
+                    continue
+                request = self._requests.get()
+            self._answer(request)
+
+    def _idle(self) -> bool:
+        """Let the engine prepare a piece; a failure there only ends the preparing."""
+        try:
+            return self.engine is not None and self.engine.idle()
+        except Exception:
+            traceback.print_exc()
+            return False
+
+    def _answer(self, request: Request) -> None:
+        """Run one request and send its result or its failure."""
+        reply = Reply(request.id, self.wire.send, lambda: request.id in self._cancelled)
+        try:
+            result = self._run(request, reply)
+        except EngineFailure as failure:
+            self._fail(request.id, failure.code, failure.message)
+        except MemoryError:
+            self._fail(request.id, "out_of_memory", OUT_OF_MEMORY)
+        except Exception as error:
+            traceback.print_exc()
+            if "out of memory" in str(error).lower() or "can't allocate memory" in str(error):
+                self._fail(request.id, "out_of_memory", OUT_OF_MEMORY)
+            else:
+                detail = f"{type(error).__name__}: {error}".splitlines()[0]
+                message = f"The worker failed ({detail}); its log has the details."
+                self._fail(request.id, "internal", message)
+        else:
+            self.wire.send(ResultEvent(id=request.id, result=result))
+        self._cancelled.discard(request.id)
+
+    def _fail(self, number: int, code: FailureCode, message: str) -> None:
+        self.wire.send(FailureEvent(id=number, code=code, message=message))
+
+    def _run(self, request: Request, reply: Reply) -> Result:
+        if isinstance(request, Load):
+            return self._load(request, reply)
+        if self.engine is None:
+            raise EngineFailure("not_loaded", "No model is loaded yet: load one first.")
+        match request:
+            case Sample():
+                return Sampled(completion=self.engine.sample(request, reply))
+            case Learn():
+                return self.engine.learn(request, reply)
+            case Undo():
+                return self.engine.undo(request, reply)
+            case Save():
+                return self.engine.save(request, reply)
+            case _:
+                return Done()
+
+    def _load(self, request: Load, reply: Reply) -> Result:
+        """Load a model in place of the one that is loaded."""
+        reply.check()
+        if self.engine is not None:
+            self.engine.close()
+            self.engine = None
+        engine = make_engine(request)
+        loaded = engine.load(request, reply)
+        self.engine = engine
+        return loaded
+
+
+OUT_OF_MEMORY = (
+    "There is not enough memory for this: close other programs, shorten the conversation or "
+    "choose a smaller model."
+)
+
+
+def make_engine(request: Load) -> Engine:
+    """The engine that a load asks for, imported only now."""
+    if request.engine == "tinker":
+        raise EngineFailure(
+            "unavailable", "engine=tinker is not built yet: use engine=practice or engine=local."
+        )
+    from .engines.loading import require_packages
+
+    require_packages()
+    _set_threads()
+    from .engines.local import LocalEngine
+
+    return LocalEngine()
+
+
+def _set_threads() -> None:
+    """Give torch the cores that this process may use, unless the environment says how many."""
+    if "OMP_NUM_THREADS" in os.environ:
+        return
+    import torch
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    torch.set_num_threads(max(1, cores or 1))
+
+
+def main() -> None:
+    """Speak the protocol until stdin ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    wire = Wire()
+    wire.send(ReadyEvent(pid=os.getpid()))
+    worker = Worker(wire)
+    threading.Thread(target=worker.read, name="stdin", daemon=True).start()
+    try:
+        worker.work()
+    except BaseException:
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(1)
+
+
+if __name__ == "__main__":
+    main()
