@@ -1,0 +1,202 @@
+"""Text areas: one to write messages in, one to edit code in.
+
+Text is held in its visible form, since a text area would send control characters to the
+terminal as they are; ``value`` gives it back as it was meant.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from rich.text import Text
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.content import Content, Span
+from textual.highlight import highlight
+from textual.message import Message
+from textual.widgets import TextArea
+from typing_extensions import override
+
+from ..themes.syntax import SyntaxTheme
+from .sanitise import original, prose, visible
+
+LONGEST_HIGHLIGHTED = 60_000
+
+
+def unix_lines(text: str) -> str:
+    """Give a pasted text line feeds for whatever ends its lines."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+class Composer(TextArea):
+    """A multi-line box for a message: Enter sends, Ctrl+J and Shift+Enter begin a line."""
+
+    @dataclass
+    class Submitted(Message):
+        """The user pressed Enter; ``text`` may be empty."""
+
+        composer: Composer
+        text: str
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "submit", "Send", id="composer.send"),
+        Binding(
+            "ctrl+j,shift+enter,alt+enter", "newline", "New line", show=False, id="composer.newline"
+        ),
+    ]
+
+    DEFAULT_CSS = """
+    Composer {
+        height: auto;
+        min-height: 1;
+        max-height: 8;
+        border: none;
+        padding: 0;
+        background: transparent;
+        scrollbar-size-vertical: 1;
+        &:focus { border: none; }
+        & .text-area--placeholder { color: $quiet; }
+        & .text-area--cursor-line { background: transparent; }
+    }
+    """
+
+    def __init__(
+        self,
+        text: str = "",
+        *,
+        placeholder: str = "",
+        name: str | None = None,
+        id: str | None = None,
+        classes: str | None = None,
+    ) -> None:
+        super().__init__(
+            prose(text),
+            placeholder=Content(placeholder),
+            highlight_cursor_line=False,
+            name=name,
+            id=id,
+            classes=classes,
+        )
+
+    @property
+    def value(self) -> str:
+        """The text as it was meant."""
+        return original(self.text)
+
+    def put(self, text: str) -> None:
+        """Replace the text and leave the cursor at its end."""
+        self.text = prose(text)
+        self.move_cursor(self.document.end)
+
+    def add(self, text: str) -> None:
+        """Insert a text at the cursor, apart from the word before it."""
+        row, column = self.cursor_location
+        before = self.document.get_line(row)[:column]
+        gap = "" if not before or before[-1].isspace() else " "
+        self.insert(gap + prose(text))
+
+    def action_submit(self) -> None:
+        """Send the text."""
+        self.post_message(self.Submitted(self, self.value))
+
+    def action_newline(self) -> None:
+        """Begin a new line."""
+        self.insert("\n")
+
+    @override
+    async def _on_key(self, event: events.Key) -> None:
+        if event.key == "enter":
+            # The text area would take it for a new line; the binding above sends.
+            event.prevent_default()
+            return
+        await super()._on_key(event)
+
+    @override
+    async def _on_paste(self, event: events.Paste) -> None:
+        event.prevent_default()
+        event.stop()
+        if not self.read_only:
+            self.replace(prose(unix_lines(event.text)), *self.selection)
+
+
+class CodeArea(TextArea):
+    """A text area that colours code by Pygments, and gives back exactly what was put in."""
+
+    DEFAULT_CSS = """
+    CodeArea {
+        height: auto;
+        min-height: 3;
+        max-height: 14;
+        scrollbar-size-vertical: 1;
+        border: tall $border-blurred;
+        background: $surface;
+        & .text-area--gutter { color: $quiet; }
+        & .text-area--cursor-line { background: transparent; }
+    }
+    """
+
+    def __init__(
+        self,
+        text: str = "",
+        *,
+        code_language: str | None = None,
+        name: str | None = None,
+        id: str | None = None,
+        classes: str | None = None,
+    ) -> None:
+        self._code_language = code_language
+        self._coloured: tuple[str, list[Content]] | None = None
+        super().__init__(
+            visible(text, keep="\n\t"),
+            show_line_numbers=code_language is not None,
+            tab_behavior="focus",
+            name=name,
+            id=id,
+            classes=classes,
+        )
+        self.indent_width = 4
+
+    @property
+    def value(self) -> str:
+        """The text as it was meant, control characters included."""
+        return original(self.text)
+
+    def put(self, text: str) -> None:
+        """Replace the text."""
+        self.text = visible(text, keep="\n\t")
+
+    @override
+    def get_line(self, line_index: int) -> Text:
+        line = super().get_line(line_index)
+        if self._code_language is None:
+            return line
+        colours = self._colours()
+        if line_index < len(colours):
+            for span in colours[line_index].spans:
+                if span.style != "$text":
+                    line.stylize(self._rich_style(span), span.start, span.end)
+        return line
+
+    def _rich_style(self, span: Span) -> str:
+        style = self._get_style(span.style).rich_style
+        return str(style)
+
+    def _colours(self) -> list[Content]:
+        text = self.text
+        if self._coloured is None or self._coloured[0] != text:
+            lines: list[Content] = []
+            if text and len(text) <= LONGEST_HIGHLIGHTED:
+                # Pygments would expand tabs and so move everything after them.
+                code = text.replace("\t", " ")
+                coloured = highlight(code, language=self._code_language, theme=SyntaxTheme)
+                lines = coloured.split("\n", allow_blank=True)
+            self._coloured = (text, lines)
+        return self._coloured[1]
+
+    @override
+    async def _on_paste(self, event: events.Paste) -> None:
+        event.prevent_default()
+        event.stop()
+        if not self.read_only:
+            self.replace(visible(unix_lines(event.text), keep="\n\t"), *self.selection)
