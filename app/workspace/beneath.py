@@ -145,6 +145,8 @@ class _Walk:
         return Place(self.folders[-1], ".", tuple(self.names))
 
     def _up(self) -> None:
+        if not self.names and self.links:
+            raise WorkspaceError(f"{self.path} is or passes a link out of the repository")
         if not self.names:
             raise _outside(self.path)
         self.names.pop()
