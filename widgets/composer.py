@@ -151,6 +151,7 @@ class CodeArea(TextArea):
             visible(text, keep="\n\t"),
             show_line_numbers=code_language is not None,
             tab_behavior="focus",
+            highlight_cursor_line=False,
             name=name,
             id=id,
             classes=classes,

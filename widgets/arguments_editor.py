@@ -1,0 +1,275 @@
+"""An editor for the arguments of a call, one field each, typed by the tool's schema."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.message import Message
+from textual.timer import Timer
+from textual.widgets import Checkbox, Input, Select, Static, TextArea
+
+from .argument_values import ABSENT, Spec, parse, specs_of, text_of
+from .composer import CodeArea
+from .sanitise import content, original, visible
+
+Validate = Callable[[dict[str, Any]], str | None]
+UNCHANGED = "Nothing is changed yet. Esc goes back to the call, where y approves it as it is."
+
+
+class ArgumentField(Vertical):
+    """One argument: its name and type, an editor, and what is wrong with its value."""
+
+    DEFAULT_CSS = """
+    ArgumentField {
+        height: auto;
+        margin: 0 0 1 0;
+        & > .label { color: $quiet; height: auto; }
+        & > .complaint { color: $text-error; display: none; height: auto; }
+        & Input { border: tall $border-blurred; background: $surface; }
+        & Input:focus, & CodeArea:focus, & Select:focus { border: tall $primary; }
+        & Checkbox { border: none; padding: 0; background: transparent; }
+    }
+    """
+
+    def __init__(self, spec: Spec, value: object, language: str | None) -> None:
+        super().__init__()
+        self.spec = spec
+        self._first = value
+        self._language = language
+
+    def compose(self) -> ComposeResult:
+        """Lay out the label, the editor and the complaint."""
+        yield Static(classes="label")
+        spec, text = self.spec, text_of(self.spec, self._first)
+        if spec.kind == "boolean":
+            yield Checkbox(Content("yes"), value=self._first is True)
+        elif spec.kind == "choice":
+            options = [(Content(visible(choice, keep="")), choice) for choice in spec.choices]
+            known = text in spec.choices
+            yield Select(options, value=text if known else Select.NULL, allow_blank=True)
+        elif spec.kind in ("code", "json"):
+            yield CodeArea(text, code_language=self._language)
+        else:
+            yield Input(visible(text, keep="\t"))
+        yield Static(classes="complaint")
+
+    def on_mount(self) -> None:
+        """Show the label."""
+        self.show(self.value())
+
+    def text(self) -> str:
+        """What the editor holds, as it was meant."""
+        if self.spec.kind == "boolean":
+            return "true" if self.query_one(Checkbox).value else "false"
+        if self.spec.kind == "choice":
+            chosen = self.query_one(Select).value
+            return chosen if isinstance(chosen, str) else ""
+        if self.spec.kind in ("code", "json"):
+            return self.query_one(CodeArea).value
+        return original(self.query_one(Input).value)
+
+    def value(self) -> tuple[object, str | None]:
+        """Give the value, or ABSENT, and what is wrong with it."""
+        return parse(self.spec, self.text(), self._first)
+
+    def changed(self) -> bool:
+        """Whether the value differs from the agent's."""
+        value, _ = self.value()
+        first = self._first
+        return type(value) is not type(first) or value != first
+
+    def reset(self) -> None:
+        """Put the agent's value back."""
+        text = text_of(self.spec, self._first)
+        if self.spec.kind == "boolean":
+            self.query_one(Checkbox).value = self._first is True
+        elif self.spec.kind == "choice":
+            select = self.query_one(Select)
+            select.value = text if text in self.spec.choices else Select.NULL
+        elif self.spec.kind in ("code", "json"):
+            self.query_one(CodeArea).put(text)
+        else:
+            self.query_one(Input).value = visible(text, keep="\t")
+
+    def show(self, parsed: tuple[object, str | None]) -> None:
+        """Show whether the value is changed, and what is wrong with it."""
+        _, problem = parsed
+        parts: list[Content | tuple[str, str]] = [
+            (visible(self.spec.name, keep=""), "bold $foreground"),
+            (f"  {self.spec.described}", ""),
+        ]
+        if self.changed():
+            parts.append(("  changed by you", "$mark-edited"))
+        self.query_one(".label", Static).update(Content.assemble(*parts))
+        complaint = self.query_one(".complaint", Static)
+        complaint.update(content(problem or ""))
+        complaint.display = problem is not None
+
+
+class ArgumentsEditor(Vertical):
+    """Edits the arguments of a call.
+
+    ``schema`` is the tool's JSON schema, ``language_hint`` the Pygments name of the language of
+    a ``content`` argument, ``validate`` may say in one sentence what is wrong with the whole.
+    """
+
+    @dataclass
+    class Submitted(Message):
+        """Run the call with these arguments, which are valid and differ from the agent's."""
+
+        editor: ArgumentsEditor
+        arguments: dict[str, Any]
+
+    @dataclass
+    class Changed(Message):
+        """The arguments changed; posted only while every field can be read."""
+
+        editor: ArgumentsEditor
+        arguments: dict[str, Any]
+
+    @dataclass
+    class Cancelled(Message):
+        """The user went back to the call."""
+
+        editor: ArgumentsEditor
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+s", "submit", "Run", id="arguments.run"),
+        Binding("ctrl+r", "reset", "Reset", id="arguments.reset"),
+        Binding("escape", "cancel", "Back", id="arguments.back"),
+    ]
+
+    DEFAULT_CSS = """
+    ArgumentsEditor {
+        height: auto;
+        max-height: 100%;
+        border: round $primary;
+        border-title-color: $foreground;
+        padding: 0 1;
+        & > VerticalScroll { height: auto; max-height: 24; scrollbar-size-vertical: 1; }
+        & > .problem { color: $text-error; display: none; height: auto; }
+        & > .keys { color: $quiet; height: auto; }
+    }
+    """
+
+    def __init__(
+        self,
+        schema: Mapping[str, Any],
+        arguments: Mapping[str, Any],
+        language_hint: str | None = None,
+        *,
+        validate: Validate | None = None,
+        title: str = "Edit the call",
+        name: str | None = None,
+        id: str | None = None,
+        classes: str | None = None,
+    ) -> None:
+        super().__init__(name=name, id=id, classes=classes)
+        self._agent_arguments = dict(arguments)
+        self._specs = specs_of(schema, self._agent_arguments)
+        self._language_hint = language_hint
+        self._validate_all = validate
+        self._change_timer: Timer | None = None
+        self.border_title = Content(visible(title, keep=""))
+
+    def compose(self) -> ComposeResult:
+        """Lay out the fields, what is wrong, and the keys."""
+        with VerticalScroll(can_focus=False):
+            for spec in self._specs:
+                value = self._agent_arguments.get(spec.name, ABSENT)
+                yield ArgumentField(spec, value, spec.language or self._language_hint)
+        yield Static(classes="problem")
+        keys = "Ctrl+S run this · Ctrl+R reset to the agent's call · Tab next · Esc back"
+        yield Static(Content(keys), classes="keys")
+
+    def on_mount(self) -> None:
+        """Take the focus, in the first field of code or else the first of all."""
+        fields = list(self.query(ArgumentField))
+        code = [field for field in fields if field.spec.kind == "code"]
+        for field in (code or fields)[:1]:
+            field.query("CodeArea, Input, Select, Checkbox").first().focus()
+
+    def arguments(self) -> tuple[dict[str, Any], str | None]:
+        """Give the arguments as they stand, and the first thing that is wrong with them."""
+        arguments: dict[str, Any] = {}
+        first_problem: str | None = None
+        for field in self.query(ArgumentField):
+            value, problem = field.value()
+            first_problem = first_problem or problem
+            if value is not ABSENT:
+                arguments[field.spec.name] = value
+        if first_problem is None and self._validate_all is not None:
+            first_problem = self._validate_all(arguments)
+        return arguments, first_problem
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything differs from the agent's call."""
+        return any(field.changed() for field in self.query(ArgumentField))
+
+    @on(TextArea.Changed)
+    @on(Input.Changed)
+    @on(Select.Changed)
+    @on(Checkbox.Changed)
+    def value_changed(self, event: Message) -> None:
+        """Check the field at once, and tell the owner when typing pauses."""
+        event.stop()
+        if not self.is_mounted:
+            return
+        for field in self.query(ArgumentField):
+            field.show(field.value())
+        if self._change_timer is not None:
+            self._change_timer.stop()
+        self._change_timer = self.set_timer(0.15, self._tell)
+
+    @on(Input.Submitted)
+    def next_field(self, event: Input.Submitted) -> None:
+        """Go to the next field on Enter."""
+        event.stop()
+        self.screen.focus_next()
+
+    def on_key(self, event: events.Key) -> None:
+        """Keep every key that types to this editor."""
+        if event.is_printable:
+            event.stop()
+
+    def on_paste(self, event: events.Paste) -> None:
+        """Keep pasted text to this editor."""
+        event.stop()
+
+    def action_submit(self) -> None:
+        """Run the edited call, or say why not."""
+        arguments, problem = self.arguments()
+        if problem is None and not self.changed:
+            problem = UNCHANGED
+        self._complain(problem)
+        if problem is None:
+            self.post_message(self.Submitted(self, arguments))
+
+    def action_reset(self) -> None:
+        """Put the agent's call back."""
+        for field in self.query(ArgumentField):
+            field.reset()
+
+    def action_cancel(self) -> None:
+        """Go back to the call."""
+        self.post_message(self.Cancelled(self))
+
+    def _tell(self) -> None:
+        arguments, problem = self.arguments()
+        unreadable = any(field.value()[1] for field in self.query(ArgumentField))
+        self._complain(None if unreadable else problem)
+        if not unreadable:
+            self.post_message(self.Changed(self, arguments))
+
+    def _complain(self, problem: str | None) -> None:
+        line = self.query_one(".problem", Static)
+        line.update(content(problem or ""))
+        line.display = problem is not None
