@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 NEUTRAL = "That is what it was, and it is noted here so that the length is the same as before. "
 PLAUSIBLE_PART = 0.1
-MINIMUM_GAP = 0.05
+SURE = 0.5
 MINIMUM_CONTRAST = 0.02
 
 
@@ -148,12 +148,14 @@ def contrast(policy: Policy, case: Case) -> float:
     return max(0.0, towards, away)
 
 
-def follow_reason(case: Case, retry: Completion, scored: Sampled) -> str | None:
+def follow_reason(case: Case, retry: Completion, scored: Sampled, sure: float) -> str | None:
     """Why a retry does not follow the correction; None when it does.
 
     It follows when it ends properly, is not the denied call, does not repeat the denied
     choice, and each of its tokens is at least a tenth as likely to the teacher as the
     teacher's first choice: free choices stay free, the denied one and garbage do not pass.
+    ``sure`` is the student's least probability among the tokens that the lesson is about; a
+    retry that took one of them by luck proves nothing.
     """
     if retry.stop_reason != "stop":
         return "it did not end"
@@ -167,7 +169,20 @@ def follow_reason(case: Case, retry: Completion, scored: Sampled) -> str | None:
     behind = scored.teacher.max(-1).values - scored.teacher.gather(-1, chosen)[:, 0]
     if float(behind.exp().max()) > 1 / PLAUSIBLE_PART:
         return "the teacher would not have said it"
+    if sure < SURE:
+        return "it followed by luck"
     return None
+
+
+def sureness(teacher: Tensor, before: Tensor, now: Tensor, tokens: Sequence[int]) -> float:
+    """The student's least probability of a token that only the lesson makes its first choice.
+
+    All are ``[n, v]`` log-probabilities of the same completion; 1 where nothing was learned.
+    """
+    chosen = torch.tensor(list(tokens), device=now.device)
+    new = (teacher.argmax(-1) == chosen) & (before.argmax(-1) != chosen)
+    probabilities = now.gather(-1, chosen[:, None])[:, 0].exp()
+    return float(probabilities[new].min()) if bool(new.any()) else 1.0
 
 
 def same_answer(left: str, right: str) -> bool:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 RARE = 1e-3
 TIME_BUDGET_SECONDS = 60.0
-RESAMPLES = 2
+OWN_SAMPLES = 3
 TEACHER_PART = 0.9
 
 
@@ -221,9 +221,10 @@ class Attempt:
 
     def run(self) -> tuple[Outcome, str]:
         """Step, guard and retry until the proof comes or the budget ends."""
-        answers = [self.case.denied, *self._taught()]
+        own = [self.case.denied]
         for number in range(1, self.settings.max_steps + 1):
             with self.reply.stage("step", f"{number} of at most {self.settings.max_steps}"):
+                answers = [*own, *self._taught()]
                 try:
                     result = self.stepper.step(answers, self._targets(answers))
                 except NonFinite:
@@ -242,9 +243,10 @@ class Attempt:
                 self.progress.proved = True
                 return "learned", self._praise(number)
             self.reply.retry_dropped()
-            if time.monotonic() > self.deadline:
+            if result.choice.scale == 0 or time.monotonic() > self.deadline:
                 break
-            answers = [sampled if sampled.decisions else self.case.denied, *self._taught()]
+            if sampled.decisions:
+                own = [*own, sampled][-OWN_SAMPLES:]
         return (
             "in_context_only",
             "The retry did not come to follow the correction by itself, so the weights were put "
@@ -315,6 +317,7 @@ class Attempt:
         )
         self.progress.retry = retry
         self.progress.tokens_sampled += len(retry.tokens)
+        now = self.policy.score(self.case.prompt, retry.tokens)
         with self.policy.adapter.holding(self.before):
             sampled = cases.assess(
                 self.policy,
@@ -323,7 +326,9 @@ class Attempt:
                 retry.tokens,
                 retry.logprobs,
             )
-        return sampled, cases.follow_reason(self.case, retry, sampled)
+            student = self.policy.score(self.case.prompt, retry.tokens)
+        sure = cases.sureness(sampled.teacher, student, now, retry.tokens)
+        return sampled, cases.follow_reason(self.case, retry, sampled, sure)
 
     def _report(self, number: int, result: StepResult, answer: Sampled) -> None:
         """Send the figures of a step."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 SMALLEST, LARGEST = 1 / 64, 4.0
 REFINEMENTS = 2
 BUDGET_TRIES = 4
+ENOUGH_OF_BUDGET = 0.6
 
 
 @dataclass(frozen=True)
@@ -40,20 +41,32 @@ def smallest_following(follows: Callable[[float], bool]) -> float | None:
     return scale
 
 
-def largest_affordable(cost: Callable[[float], float], budget: float, start: float) -> Choice:
-    """The largest scale found at or below ``start`` whose cost is within the budget.
+def largest_affordable(cost: Callable[[float], float], budget: float, most: float) -> Choice:
+    """The largest scale found at or below ``most`` whose cost is within the budget.
 
-    A divergence grows with the square of a small step, which says where to look next; the
-    guess is kept a tenth low so that most searches end at the second try.
+    A divergence grows about as the square of a small step. From the second look on, the
+    growth between the last two is used instead; a scale that spends most of the budget is
+    good enough.
     """
-    scale, price = start, cost(start)
+    best = Choice(0.0, 0.0, follows=False)
+    scale, power = min(most, 1.0), 2.0
+    last: tuple[float, float] | None = None
     for _ in range(BUDGET_TRIES):
-        if price <= budget:
-            return Choice(scale, price, follows=False)
-        guess = math.sqrt(budget / price) if math.isfinite(price) and price > 0 else 0.25
-        scale *= 0.9 * min(max(guess, 0.1), 0.9)
         price = cost(scale)
-    return Choice(scale, price, False) if price <= budget else Choice(0.0, 0.0, follows=False)
+        if price <= budget:
+            best = max(best, Choice(scale, price, follows=False), key=lambda c: c.scale)
+            if price >= ENOUGH_OF_BUDGET * budget or scale >= most:
+                break
+        if last is not None and min(price, last[1]) > 0 and math.isfinite(price + last[1]):
+            slope = math.log(price / last[1]) / math.log(scale / last[0])
+            power = min(max(slope, 1.0), 6.0)
+        last = (scale, price)
+        if not math.isfinite(price):
+            scale *= 0.25
+            continue
+        ratio = (0.9 * budget / max(price, budget * 1e-4)) ** (1 / power)
+        scale = min(most, scale * min(max(ratio, 0.02), 8.0))
+    return best
 
 
 def search(
@@ -61,9 +74,8 @@ def search(
 ) -> Choice:
     """The smallest scale that follows if it is affordable, else the largest that is."""
     wanted = smallest_following(follows)
-    if wanted is None:
-        return largest_affordable(cost, budget, LARGEST)
-    price = cost(wanted)
-    if price <= budget:
-        return Choice(wanted, price, follows=True)
-    return largest_affordable(cost, budget, wanted)
+    if wanted is not None:
+        price = cost(wanted)
+        if price <= budget:
+            return Choice(wanted, price, follows=True)
+    return largest_affordable(cost, budget, wanted or LARGEST)

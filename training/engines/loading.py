@@ -21,6 +21,7 @@ NEEDED = ("torch", "transformers", "peft", "safetensors")
 WANTED_FILES = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model")
 HASHED_BYTES = 64 * 1024 * 1024
 DEFAULT_CONTEXT = 4096
+SMALL_MODEL = 50_000_000
 
 
 @dataclass(frozen=True)
@@ -193,6 +194,20 @@ def _available_memory() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
 
 
+def set_threads(parameters: int) -> None:
+    """Give torch the cores that this process may use, unless the environment says how many.
+
+    A small model gains nothing from more than two threads.
+    """
+    import torch
+
+    if "OMP_NUM_THREADS" in os.environ:
+        return
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    torch.set_num_threads(min(cores, 2) if parameters < SMALL_MODEL else cores)
+
+
 def load_model(name: str | None, reply: Reply) -> LoadedModel:
     """Load tokenizer and weights; only safetensors, and never code from the model's folder."""
     require_packages()
@@ -230,6 +245,7 @@ def load_model(name: str | None, reply: Reply) -> LoadedModel:
         raise EngineFailure("bad_model", message)
     model.eval()
     model.requires_grad_(requires_grad=False)
+    set_threads(model.num_parameters())
     text_config = model.config.get_text_config(decoder=True)
     context = int(getattr(text_config, "max_position_embeddings", None) or DEFAULT_CONTEXT)
     return LoadedModel(

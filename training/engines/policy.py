@@ -44,8 +44,8 @@ class Policy:
         """The ids that end an answer, by the generation settings and the tokenizer."""
         generation = self.loaded.model.generation_config
         configured = None if generation is None else generation.eos_token_id
-        ids = [configured] if isinstance(configured, int) else list(configured or [])
-        ids.append(self.loaded.tokenizer.eos_token_id)
+        several = configured if isinstance(configured, list) else [configured]
+        ids = [*several, self.loaded.tokenizer.eos_token_id]
         return frozenset(token for token in ids if isinstance(token, int))
 
     @torch.no_grad()
