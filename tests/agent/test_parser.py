@@ -14,7 +14,10 @@ from hypothesis import strategies as st
 READ = ToolCall(name="read", arguments={"path": "calc.py"})
 JSON = '{"name": "read", "arguments": {"path": "calc.py"}}'
 CALL = f"<tool_call>\n{JSON}\n</tool_call>"
-XML = "<tool_call>\n<function=read>\n<parameter=path>\ncalc.py\n</parameter>\n</function>\n</tool_call>"
+XML = (
+    "<tool_call>\n<function=read>\n<parameter=path>\n"
+    "calc.py\n</parameter>\n</function>\n</tool_call>"
+)
 ARGUMENTS = '{"path": "calc.py"}'
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
