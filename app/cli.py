@@ -79,11 +79,12 @@ def _import_nothing_from_here() -> None:
 
     It gets there by `python -m` and by a relative PYTHONPATH.
     """
+    # By hand, because importing pathlib would take as long as all the rest of --version.
     import os
 
     paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    here = os.getcwd()
-    unsafe = {"", here, *(os.path.abspath(path) for path in paths if not os.path.isabs(path))}
+    relative = [path for path in paths if not path.startswith(os.sep)]
+    unsafe = {"", os.getcwd(), *map(os.path.abspath, relative)}  # noqa: PTH109, PTH100
     sys.path[:] = [path for path in sys.path if path not in unsafe]
 
 

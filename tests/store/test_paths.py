@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from continualcode_tui.app.store.paths import make_private_folder, safe_name, write_private
+from continualcode_tui.app.store.sessions import SessionFile, list_sessions
+
+
+@given(st.text())
+def test_a_safe_name_is_one_component(name: str) -> None:
+    safe = safe_name(name)
+    assert safe not in ("", ".", "..")
+    assert len(safe.encode()) < 200
+    assert not set(safe) & set("/\\\0 ")
+
+
+@given(st.lists(st.text(max_size=20), unique=True, max_size=30))
+def test_different_names_stay_different(names: list[str]) -> None:
+    assert len({safe_name(name) for name in names}) == len(names)
+
+
+def test_a_usual_name_stays_as_it_is() -> None:
+    assert safe_name("practice") == "practice"
+    assert safe_name("Qwen/Qwen3-0.6B").startswith("Qwen_Qwen3-0.6B-")
+
+
+def test_folders_and_files_are_private(tmp_path: Path) -> None:
+    folder = make_private_folder(tmp_path / "a" / "b")
+    write_private(folder / "file", b"one")
+    write_private(folder / "file", b"two")
+    assert (folder / "file").read_bytes() == b"two"
+    assert (folder / "file").stat().st_mode & 0o777 == 0o600
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert os.listdir(folder) == ["file"]
+
+
+def test_a_failed_write_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_private(tmp_path / "file", b"old")
+
+    def refuse(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(OSError, match="No space"):
+        write_private(tmp_path / "file", b"new")
+    assert (tmp_path / "file").read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_conversations_are_listed_newest_first(tmp_path: Path) -> None:
+    folder = tmp_path / "sessions"
+    first, second = (SessionFile(folder, about=tmp_path) for _ in range(2))
+    first.save({"system": "one"})
+    second.save({"system": "two"}, model="practice")
+    first.save({"system": "one, again"})
+    (folder / "broken.json").write_text("{")
+    found = list_sessions(folder)
+    assert [saved.conversation["system"] for saved in found] == ["one, again", "two"]
+    assert found[1].model == "practice"
