@@ -1,0 +1,58 @@
+"""What users ask for: every family of tasks and its share of the curriculum."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..vocabulary import Names
+from .base import Task
+from .code import NewFile, NewTest
+from .commands import (
+    Commit,
+    Format,
+    Git,
+    Install,
+    InstallAll,
+    Lint,
+    Move,
+    Remove,
+    RunScript,
+    RunTests,
+    TypeCheck,
+)
+from .files import EditLine, Find, OpenModule, Read, Search
+from .fixing import FixBug, FixLook, FixTest, FixTypo, Rename
+from .talk import Talk
+
+SHARES: Mapping[type[Task], float] = {
+    RunTests: 1.5,
+    RunScript: 0.8,
+    Install: 1.4,
+    InstallAll: 0.25,
+    Read: 1.1,
+    OpenModule: 0.6,
+    Find: 0.8,
+    Search: 1.0,
+    EditLine: 0.8,
+    NewFile: 2.0,
+    NewTest: 1.2,
+    Format: 0.7,
+    Lint: 0.3,
+    TypeCheck: 0.3,
+    Commit: 1.2,
+    Git: 0.35,
+    Remove: 0.3,
+    Move: 0.3,
+    FixTest: 2.6,
+    FixLook: 0.3,
+    FixBug: 0.6,
+    FixTypo: 0.3,
+    Rename: 0.6,
+    Talk: 0.6,
+}
+FAMILIES: Mapping[str, type[Task]] = {kind.family: kind for kind in SHARES}
+
+
+def any_task(names: Names) -> Task:
+    """Draw a task from the curriculum's mixture."""
+    return names.rng.choices(list(SHARES), list(SHARES.values()))[0](names)
