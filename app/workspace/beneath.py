@@ -141,7 +141,7 @@ class _Walk:
             elif not pending:
                 return Place(self.folders[-1], part, (*self.names, part))
             else:
-                self._into(part)
+                self._into(part, pending[::-1])
         return Place(self.folders[-1], ".", tuple(self.names))
 
     def _up(self) -> None:
@@ -177,11 +177,12 @@ class _Walk:
                 self._up()
         return [piece for piece in target.split("/") if piece not in ("", ".")]
 
-    def _into(self, part: str) -> None:
+    def _into(self, part: str, rest: Sequence[str]) -> None:
         try:
             folder = self._open_folder(part)
         except FileNotFoundError as error:
-            raise missing(Place(self.folders[-1], part, (*self.names, part)), self.path) from error
+            place = Place(self.folders[-1], part, (*self.names, part))
+            raise missing(place, self.path, rest) from error
         except OSError as error:
             shown = "/".join([*self.names, part])
             if error.errno in (errno.ENOTDIR, errno.ELOOP):
@@ -202,20 +203,34 @@ class _Walk:
         return os.open(part, _FOLDER, dir_fd=self.folders[-1])
 
 
-def missing(place: Place, path: str) -> MissingError:
-    """Say that ``path`` does not exist, and what is nearest to where it breaks off."""
-    parent = "/".join(place.names[:-1])
+def missing(place: Place, path: str, rest: Sequence[str] = ()) -> MissingError:
+    """Say that ``path`` does not exist, and what is nearest to it.
+
+    ``place`` is where it breaks off, ``rest`` what should follow.
+    """
+    nearest = "/".join([*place.names[:-1], *_nearest(place.folder, [place.name, *rest])])
+    return MissingError(f"no such file: {path}" + (f" (nearest: {nearest})" if nearest else ""))
+
+
+def _nearest(folder: int, parts: Sequence[str]) -> list[str]:
+    """Follow the names that resemble ``parts`` as far as they go; a folder ends with a slash."""
+    found: list[str] = []
+    current = os.dup(folder)
     try:
-        entries = [name for name in _names(place.folder) if name != ".git"]
+        for part in parts:
+            entries = [name for name in _names(current) if name != ".git"]
+            close = difflib.get_close_matches(part, entries, n=1, cutoff=0.6)
+            if not close:
+                break
+            found.append(close[0])
+            below = os.open(close[0], _FOLDER, dir_fd=current)
+            os.close(current)
+            current = below
     except OSError:
-        entries = []
-    close = difflib.get_close_matches(place.name, entries, n=1, cutoff=0.6)
-    if close:
-        nearest = f"{parent}/{close[0]}" if parent else close[0]
-        return MissingError(f"there is no {path}; the nearest existing path is {nearest}")
-    if parent:
-        return MissingError(f"there is no {path}; the nearest existing path is the folder {parent}")
-    return MissingError(f"there is no {path}; list the files with glob")
+        return found
+    finally:
+        os.close(current)
+    return [*found, ""]
 
 
 def open_file(place: Place, path: str) -> tuple[int, os.stat_result]:

@@ -57,7 +57,7 @@ async def test_read_is_short_whatever_the_file(call: Call, workspace: Workspace)
         ({"path": "calc.py", "offset": 9}, "line 9 is past the end of calc.py, which has 2 lines"),
         ({"path": "calc.py", "offset": 0}, '"offset" must be at least 1, not 0'),
         ({"path": "calc.py", "limit": -1}, '"limit" must be at least 1'),
-        ({"path": "calk.py"}, "there is no calk.py; the nearest existing path is calc.py"),
+        ({"path": "calk.py"}, "no such file: calk.py (nearest: calc.py)"),
         ({"path": "../x"}, "outside the repository"),
         ({"path": "tests"}, "tests is a folder"),
     ],
@@ -157,7 +157,7 @@ async def test_edit_lines_checks_the_range(call: Call, start: int, end: int, wor
 
 async def test_edit_lines_needs_a_file(call: Call) -> None:
     result = await call("edit_lines", path="calk.py", start_line=1, end_line=1, content="x")
-    assert "nearest existing path is calc.py" in result.output
+    assert "no such file: calk.py (nearest: calc.py)" in result.output
 
 
 @pytest.mark.parametrize(

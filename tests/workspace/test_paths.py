@@ -102,14 +102,21 @@ def test_hostile_paths_are_neither_read_nor_written(workspace: Workspace, outsid
 
 
 def test_errors_name_the_way_out(workspace: Workspace) -> None:
-    with pytest.raises(MissingError, match=r"nearest existing path is src/calc\.py$"):
-        workspace.read_bytes("src/clac.py")
-    with pytest.raises(MissingError, match=r"nearest existing path is src$"):
-        workspace.read_bytes("scr/calc.py")
-    with pytest.raises(MissingError, match=r"nearest existing path is the folder src$"):
-        workspace.read_bytes("src/zzzzzz/other.md")
-    with pytest.raises(MissingError, match="glob"):
-        workspace.read_bytes("zzzzzz")
+    (workspace.root / "src" / "core").mkdir()
+    nearest = {
+        "src/clac.py": " (nearest: src/calc.py)",
+        "scr/calc.py": " (nearest: src/calc.py)",
+        "scr/clac.py": " (nearest: src/calc.py)",
+        "scr/other.md": " (nearest: src/)",
+        "src/zzzzzz/other.md": " (nearest: src/)",
+        "src/cor": " (nearest: src/core/)",
+        "src/calc.pyx/y": " (nearest: src/calc.py)",
+        "zzzzzz": "",
+    }
+    for path, words in nearest.items():
+        with pytest.raises(MissingError) as error:
+            workspace.read_bytes(path)
+        assert str(error.value) == f"no such file: {path}{words}"
     with pytest.raises(WorkspaceError, match="relative to the repository's root"):
         workspace.read_bytes("/etc/passwd")
     with pytest.raises(WorkspaceError, match="src is a folder; list its files with glob"):
