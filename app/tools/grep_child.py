@@ -28,8 +28,10 @@ def main() -> None:
     for path in job["files"]:
         try:
             data, _, _ = beneath.read_file(job["root"], path, job["max_bytes"])
-        except beneath.WorkspaceError as error:
-            large += "too large" in str(error)
+        except beneath.TooLargeError:
+            large += 1
+            continue
+        except beneath.WorkspaceError:
             continue
         if b"\0" in data[:SNIFF]:
             continue

@@ -19,6 +19,7 @@ CHUNK = 65_536
 KEEP_CHARACTERS = 30_000
 STREAM_EVERY = 0.1
 STREAM_CHARACTERS = 8_000
+LEFT_OUT = "\n[...]\n"
 TERMINATE_SECONDS = 1.0
 DRAIN_SECONDS = 0.5
 
@@ -90,7 +91,9 @@ class Stream:
 
     def add(self, text: str) -> None:
         """Take the next piece and pass it on when its time has come."""
-        self._pending = (self._pending + text)[-STREAM_CHARACTERS:]
+        self._pending += text
+        if len(self._pending) > STREAM_CHARACTERS:
+            self._pending = LEFT_OUT + self._pending[-STREAM_CHARACTERS:]
         if self._timer is None:
             wait = max(0.0, self._next - self._loop.time())
             self._timer = self._loop.call_later(wait, self.flush)

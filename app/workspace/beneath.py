@@ -33,6 +33,10 @@ class MissingError(WorkspaceError):
     """The path leads to nothing."""
 
 
+class TooLargeError(WorkspaceError):
+    """The file is over the limit."""
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """A name in an open folder; ``names`` are the real components from the root to it.
@@ -238,6 +242,8 @@ def open_file(place: Place, path: str) -> tuple[int, os.stat_result]:
     if place.name == ".":
         raise WorkspaceError(f"{path} is a folder; list its files with glob")
     try:
+        # Opening a device can already do something, so it is looked at first.
+        refuse_irregular(os.stat(place.name, dir_fd=place.folder, follow_symlinks=False), path)
         descriptor = os.open(place.name, _FILE, dir_fd=place.folder)
     except FileNotFoundError as error:
         raise missing(place, path) from error
@@ -260,7 +266,7 @@ def refuse_irregular(status: os.stat_result, path: str) -> None:
     """Refuse all but regular files, in words."""
     if stat.S_ISDIR(status.st_mode):
         raise WorkspaceError(f"{path} is a folder; list its files with glob")
-    if not stat.S_ISREG(status.st_mode):
+    if not stat.S_ISREG(status.st_mode) and not stat.S_ISLNK(status.st_mode):
         raise _irregular(path)
 
 
@@ -284,9 +290,9 @@ def read_file(root: str, path: str, limit: int) -> tuple[bytes, os.stat_result, 
         return data, status, place
 
 
-def too_large(path: str, size: int, limit: int) -> WorkspaceError:
+def too_large(path: str, size: int, limit: int) -> TooLargeError:
     """Say that a file is over the limit."""
-    return WorkspaceError(
+    return TooLargeError(
         f"{path} is too large ({size:,} bytes; the limit is {limit:,}); use bash to look at a part"
     )
 

@@ -80,7 +80,7 @@ class Workspace:
 
     def check_writable(self, path: str) -> TextFile | None:
         """Refuse what ``write`` would refuse; return the text that stands there, if any."""
-        _refuse_folder_name(path)
+        path = self._file_name(path)
         try:
             with place_of(str(self.root), path, follow=False) as place:
                 self._status(place, path)
@@ -103,7 +103,7 @@ class Workspace:
         """Replace or create a file atomically; parent folders are made."""
         if len(data) > self.max_bytes:
             raise too_large(path, len(data), self.max_bytes)
-        _refuse_folder_name(path)
+        path = self._file_name(path)
         with place_of(str(self.root), path, follow=False, create=True) as place:
             status = self._status(place, path)
             replace_file(
@@ -156,7 +156,8 @@ class Workspace:
                 parts.append(part)
         return "/".join(parts) or "."
 
-
-def _refuse_folder_name(path: str) -> None:
-    if path.endswith(("/", "/.", "/..")) or path in (".", ".."):
-        raise WorkspaceError(f"{path} names a folder; name a file")
+    def _file_name(self, path: str) -> str:
+        """Return the plain form of a path to write to."""
+        if path.endswith(("/", "/.", "/..")) or path in (".", ".."):
+            raise WorkspaceError(f"{path} names a folder; name a file")
+        return self.relative(path)

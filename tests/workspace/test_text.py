@@ -151,6 +151,13 @@ def test_mode_mark_and_parents(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "new/deep/file.txt").stat().st_mode) == 0o640
 
 
+def test_writing_makes_no_folder_on_a_detour(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    workspace.write_text("nowhere/../a.txt", "x", before=None)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.txt"]
+    assert workspace.check_writable("nowhere/../a.txt") is not None
+
+
 def test_a_changed_file_is_not_replaced(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     (tmp_path / "a").write_text("1")
