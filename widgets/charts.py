@@ -1,0 +1,245 @@
+"""Loss and KL over the steps of a session.
+
+The plots come from textual-plot, which imports numpy; that happens in a thread when the charts
+are first shown, and never before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from textual import work
+from textual.app import ComposeResult
+from textual.containers import Container, Vertical
+from textual.content import Content
+from textual.timer import Timer
+from textual.widgets import Static
+
+from .chart_data import Point, figure, smoothed
+from .sanitise import content
+
+if TYPE_CHECKING:
+    from .chart_plots import SeriesPlot
+
+State = Literal["empty", "waiting", "failed", "data"]
+
+EMPTY = "No steps yet. Each lesson draws the loss and the KL of its steps here."
+WAITING = "Learning: the figures of the first step come next."
+REDRAW_SECONDS = 0.25
+TWO_COLUMNS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class StepPoint:
+    """The figures of one step that the charts draw; NaN leaves a gap."""
+
+    loss: float
+    kl: float
+
+
+class Chart(Vertical):
+    """One plot under a title line that says the last value."""
+
+    DEFAULT_CSS = """
+    Chart { height: 1fr; width: 1fr; min-height: 6; }
+    Chart > .title { height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
+    """
+
+    def compose(self) -> ComposeResult:
+        """Lay out the title; the plot is mounted later."""
+        yield Static(classes="title")
+
+
+class LearningCharts(Container):
+    """Loss, raw and smoothed, and KL with its budget, with a mark at every lesson."""
+
+    DEFAULT_CSS = """
+    LearningCharts {
+        height: 1fr;
+        min-height: 8;
+        layout: vertical;
+        &.-wide { layout: horizontal; }
+        & > .message { height: 1fr; content-align: center middle; color: $quiet; }
+        &.-failed > .message { color: $text-error; }
+        & > Chart { display: none; }
+        &.-data > Chart { display: block; }
+        &.-data > .message { display: none; }
+    }
+    """
+
+    def __init__(
+        self,
+        *,
+        kl_budget: float | None = None,
+        name: str | None = None,
+        id: str | None = None,
+        classes: str | None = None,
+    ) -> None:
+        super().__init__(name=name, id=id, classes=classes)
+        self._points: list[StepPoint] = []
+        self._marks: list[float] = []
+        self._budget = kl_budget
+        self._message = EMPTY
+        self._state: State = "empty"
+        self._plots: tuple[SeriesPlot, SeriesPlot] | None = None
+        self._redraw_timer: Timer | None = None
+        self._stale = False
+
+    def compose(self) -> ComposeResult:
+        """Lay out the message that stands for the charts until there is data."""
+        yield Static(classes="message")
+        yield Chart(id="loss-chart")
+        yield Chart(id="kl-chart")
+
+    @property
+    def points(self) -> tuple[StepPoint, ...]:
+        """The steps that are drawn."""
+        return tuple(self._points)
+
+    def add_step(self, loss: float, kl: float) -> None:
+        """Add a step at the right."""
+        self._points.append(StepPoint(loss, kl))
+        self._state = "data"
+        self._changed()
+
+    def add_mark(self) -> None:
+        """Mark the beginning of a lesson, before the next step."""
+        self._marks.append(len(self._points) + 0.5)
+        self._changed()
+
+    def show_session(
+        self,
+        points: Sequence[StepPoint],
+        marks: Sequence[float] = (),
+        kl_budget: float | None = None,
+    ) -> None:
+        """Show a whole session; a mark at 2.5 lies between the second and the third step."""
+        self._points, self._marks = list(points), list(marks)
+        self._budget = kl_budget if kl_budget is not None else self._budget
+        self._state = "data" if points else "empty"
+        self._message = EMPTY
+        self._changed()
+
+    def set_budget(self, kl_budget: float | None) -> None:
+        """Set the KL budget, a line across the KL chart."""
+        self._budget = kl_budget
+        self._changed()
+
+    def wait(self) -> None:
+        """Say that a lesson runs whose steps are still to come."""
+        if not self._points:
+            self._state, self._message = "waiting", WAITING
+            self._changed()
+
+    def fail(self, message: str) -> None:
+        """Say in one sentence why there is nothing to see; steps that are there stay."""
+        if not self._points:
+            self._state, self._message = "failed", message
+            self._changed()
+
+    def clear(self) -> None:
+        """Forget every step."""
+        self.show_session(())
+
+    def on_mount(self) -> None:
+        """Show the first state."""
+        self._changed()
+
+    def on_show(self) -> None:
+        """Draw what changed while the charts were hidden."""
+        self._changed()
+
+    def on_resize(self) -> None:
+        """Put the charts side by side where there is room."""
+        self.set_class(self.size.width >= TWO_COLUMNS, "-wide")
+        self._changed()
+
+    def _changed(self) -> None:
+        """Draw now, or a little later when something was drawn just now."""
+        if not self.is_mounted or not self.is_on_screen:
+            return
+        if self._redraw_timer is not None:
+            self._stale = True
+            return
+        self._redraw_timer = self.set_timer(REDRAW_SECONDS, self._redraw_again)
+        self._redraw()
+
+    def _redraw_again(self) -> None:
+        self._redraw_timer = None
+        if self._stale:
+            self._stale = False
+            self._changed()
+
+    def _redraw(self) -> None:
+        self.set_class(self._state == "data" and self._plots is not None, "-data")
+        self.set_class(self._state == "failed", "-failed")
+        message = "Loading the charts…" if self._state == "data" else self._message
+        self.query_one(".message", Static).update(content(message))
+        if self._state != "data":
+            return
+        if self._plots is None:
+            self._load_plots()
+        else:
+            self._draw(*self._plots)
+
+    @work(group="charts", exclusive=True, exit_on_error=False, description="load the charts")
+    async def _load_plots(self) -> None:
+        name = f"{__package__}.chart_plots"
+        module: Any = await asyncio.to_thread(importlib.import_module, name)
+        if self._plots is None:
+            loss, kl = module.SeriesPlot(), module.SeriesPlot()
+            await self.query_one("#loss-chart").mount(loss)
+            await self.query_one("#kl-chart").mount(kl)
+            self._plots = (loss, kl)
+            self.set_class(True, "-data")
+            self.call_after_refresh(self._changed)
+
+    def _draw(self, loss: SeriesPlot, kl: SeriesPlot) -> None:
+        losses = [point.loss for point in self._points]
+        kls = [point.kl for point in self._points]
+        colours = self.app.theme_variables
+        mark = colours["chart-mark"]
+        raw_line = (_against_steps(losses), colours["chart-loss-raw"])
+        smooth_line = (_against_steps(smoothed(losses)), colours["chart-loss"])
+        loss.draw([raw_line, smooth_line], None, self._marks, mark)
+        budget = None if self._budget is None else (self._budget, colours["chart-budget"])
+        kl.draw([(_against_steps(kls), colours["chart-kl"])], budget, self._marks, mark)
+        self._title("#loss-chart", loss_title(losses))
+        self._title("#kl-chart", kl_title(kls, self._budget))
+
+    def _title(self, chart: str, title: Content) -> None:
+        self.query_one(f"{chart} > .title", Static).update(title)
+
+
+def _against_steps(values: Sequence[float]) -> list[Point]:
+    return [(float(step), value) for step, value in enumerate(values, 1)]
+
+
+def loss_title(losses: Sequence[float]) -> Content:
+    """Say the last loss, and how it changed."""
+    last = losses[-1]
+    before = next((each for each in reversed(losses[:-1]) if math.isfinite(each)), math.nan)
+    parts: list[tuple[str, str]] = [("Loss ", "bold $chart-loss"), (figure(last), "bold")]
+    if math.isfinite(last) and math.isfinite(before):
+        sign = "+" if last > before else ""
+        parts.append((f" ({sign}{figure(last - before)})", "$quiet"))
+    parts.append((" · step " + str(len(losses)), "$quiet"))
+    parts.append((" · smoothed over ", "$quiet"))
+    parts.append(("raw", "$chart-loss-raw"))
+    return Content.assemble(*parts)
+
+
+def kl_title(kls: Sequence[float], budget: float | None) -> Content:
+    """Say the last KL, and how much of its budget that is."""
+    last = kls[-1]
+    parts: list[tuple[str, str]] = [("KL ", "bold $chart-kl"), (f"{figure(last)} nats", "bold")]
+    if budget is not None:
+        over = math.isfinite(last) and last > budget
+        words = f" · {'over the' if over else 'of a'} budget of {figure(budget)}"
+        parts.append((words, "$text-warning" if over else "$chart-budget"))
+    return Content.assemble(*parts)
