@@ -10,14 +10,16 @@ import os
 import shutil
 import stat
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .beneath import place_of
+from .beneath import WorkspaceError, place_of
 from .replace import is_temporary
 
 TIMEOUT = 60.0
+LEFTOVER_SECONDS = 60.0
 MAX_WALKED = 20_000
 SKIPPED_FOLDERS = frozenset(
     {
@@ -89,6 +91,28 @@ def list_files(root: str | Path) -> Listing:
             names = {os.fsdecode(name) for name in output.split(b"\0") if name}
             return Listing(_regular(folder, names), git=True)
     return walk_files(folder)
+
+
+def sweep(root: str | Path) -> int:
+    """Remove what writes left behind that were killed; return how many files that were."""
+    folder = Path(root).resolve()
+    output = _git(folder, "ls-files", "-z", "-o") if (folder / ".git").exists() else None
+    names = (output or b"").split(b"\0")
+    leftovers = [os.fsdecode(n) for n in names if is_temporary(os.fsdecode(n).rpartition("/")[2])]
+    return sum(_remove_leftover(folder, name) for name in leftovers)
+
+
+def _remove_leftover(root: Path, name: str) -> bool:
+    """Remove one temporary file, unless it is so young that it may be in use."""
+    try:
+        with place_of(str(root), name, follow=False) as place:
+            status = os.stat(place.name, dir_fd=place.folder, follow_symlinks=False)
+            if not stat.S_ISREG(status.st_mode) or time.time() - status.st_mtime < LEFTOVER_SECONDS:
+                return False
+            os.unlink(place.name, dir_fd=place.folder)
+    except (OSError, WorkspaceError):
+        return False
+    return True
 
 
 def walk_files(root: str | Path, below: str = ".") -> Listing:

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -229,6 +230,29 @@ except WorkspaceError as error:
     assert "the disk is full" in done.stdout
     assert workspace.read_bytes("src/calc.py") == b"x = 1\n"
     assert names(workspace.root / "src") == ["calc.py"]
+
+
+def test_a_killed_write_tears_nothing(workspace: Workspace) -> None:
+    script = """
+import sys
+from continualcode_tui.app.workspace.workspace import Workspace
+workspace = Workspace(sys.argv[1])
+before = workspace.read_bytes("src/calc.py")
+print("ready", flush=True)
+while True:
+    after = (b"a" if before[:1] == b"b" else b"b") * 200_000
+    workspace.write_bytes("src/calc.py", after, before=before)
+    before = after
+"""
+    for number in range(8):
+        command = [sys.executable, "-c", script, str(workspace.root)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+            assert child.stdout is not None
+            assert child.stdout.readline() == b"ready\n"
+            time.sleep(0.01 + 0.003 * number)
+            child.kill()
+        data = workspace.read_bytes("src/calc.py")
+        assert data in (b"a" * 200_000, b"b" * 200_000, b"x = 1\n")
 
 
 def test_files_are_not_left_open(workspace: Workspace, outside: Path) -> None:

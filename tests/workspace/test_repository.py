@@ -9,6 +9,7 @@ from continualcode_tui.app.workspace.repository import (
     find_root,
     inspect,
     list_files,
+    sweep,
     walk_files,
 )
 from continualcode_tui.app.workspace.visible import visible, visible_path
@@ -82,6 +83,17 @@ def test_listing_follows_git(repository: Path) -> None:
     assert list_files(repository).paths == (".gitignore", "new.py", "src/calc.py", "ünï cödé.py")
     (repository / "src" / "calc.py").unlink()
     assert "src/calc.py" not in list_files(repository).paths
+
+
+def test_leftovers_of_killed_writes_are_swept(repository: Path) -> None:
+    old = repository / "src" / ".continualcode-0123456789abcdef.tmp"
+    young = repository / ".continualcode-fedcba9876543210.tmp"
+    for file in (old, young):
+        file.write_text("half")
+    os.utime(old, (1, 1))
+    assert sweep(repository) == 1
+    assert not old.exists()
+    assert young.exists()
 
 
 def test_outside_git_folders_are_walked(tmp_path: Path) -> None:
