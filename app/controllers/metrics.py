@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 
 from ...training.protocol import LessonResult, StepMetrics
-from ..events import AgentEvent, LessonFinished, LessonStep, TurnSampled
+from ..events import AgentEvent, LessonFinished, LessonStarted, LessonStep, TurnSampled
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,8 @@ class Metrics:
                 self.tokens_sampled += len(completion.tokens)
                 self.tokens_read += completion.prompt_tokens
                 self.seconds_sampling += completion.seconds
+            case LessonStarted(lesson=lesson):
+                self._lesson = lesson.id
             case LessonStep(metrics=metrics):
                 self._add_step(metrics)
             case LessonFinished(lesson=lesson, result=result):

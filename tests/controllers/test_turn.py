@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-
 from continualcode_tui.app.agent.proposal import Approve, Decision, Deny, Edit
 from continualcode_tui.app.events import (
     CallRejected,

@@ -7,7 +7,6 @@ import signal
 import sys
 
 import pytest
-
 from continualcode_tui.app.agent.proposal import Approve, Deny, Edit
 from continualcode_tui.app.events import (
     EngineFailed,

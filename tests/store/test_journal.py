@@ -10,11 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from continualcode_tui.app.store.journal import Journal, JournalError
 from continualcode_tui.training.protocol import ChatMessage, Completion, Lesson, LessonResult
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 
 def lesson(identifier: str, correction: str = "use edit_lines") -> Lesson:
@@ -248,7 +247,7 @@ def test_what_was_acknowledged_survives_a_kill(path: Path) -> None:
         time.sleep(luck.uniform(0.005, 0.05))
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
-        with open(reading, "rb") as pipe:
+        with os.fdopen(reading, "rb") as pipe:
             acknowledged += pipe.read().decode().split()
     journal = reopened(path)
     assert acknowledged

@@ -4,11 +4,10 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from continualcode_tui.app.store.paths import make_private_folder, safe_name, write_private
 from continualcode_tui.app.store.sessions import SessionFile, list_sessions
+from hypothesis import given
+from hypothesis import strategies as st
 
 
 @given(st.text())
@@ -36,7 +35,7 @@ def test_folders_and_files_are_private(tmp_path: Path) -> None:
     assert (folder / "file").read_bytes() == b"two"
     assert (folder / "file").stat().st_mode & 0o777 == 0o600
     assert folder.stat().st_mode & 0o777 == 0o700
-    assert os.listdir(folder) == ["file"]
+    assert [path.name for path in folder.iterdir()] == ["file"]
 
 
 def test_a_failed_write_leaves_the_old_file(
@@ -51,7 +50,7 @@ def test_a_failed_write_leaves_the_old_file(
     with pytest.raises(OSError, match="No space"):
         write_private(tmp_path / "file", b"new")
     assert (tmp_path / "file").read_bytes() == b"old"
-    assert os.listdir(tmp_path) == ["file"]
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_conversations_are_listed_newest_first(tmp_path: Path) -> None:
