@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,6 +26,11 @@ def make_tools(bash_timeout: float = 120.0) -> Tools:
 
 
 TOOLS: Tools = make_tools()
+
+
+def prepare() -> None:
+    """Import what the first call needs; 120 ms that are better spent in a thread at the start."""
+    importlib.import_module("jsonschema")
 
 
 def schemas() -> tuple[ToolSchema, ...]:
@@ -68,7 +74,7 @@ def validate(call: ToolCall) -> str | None:
     tool = TOOLS.get(call.name)
     if tool is None:
         return f"there is no tool {call.name!r}; the tools are {', '.join(TOOLS)}"
-    from jsonschema import Draft202012Validator  # 80 ms, so not before the first call
+    from jsonschema import Draft202012Validator  # slow to import, see `prepare`
 
     errors = list(Draft202012Validator(tool.parameters).iter_errors(coerce(call).arguments))
     if not errors:
