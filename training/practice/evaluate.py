@@ -19,14 +19,25 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from continualcode_tui.training.protocol import ToolCall
+from continualcode_tui.training.protocol import ChatMessage, ToolCall
 from continualcode_tui.training.teacher import trailing_block
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
-from .episodes import DENIED, system
+from .episodes import DENIED, system, system_text
 from .model import as_dicts, as_tools
 from .tasks import SHARES
-from .tasks.base import COMMAND, Choice, Correction, Task, Turn, proposal, tool, user
+from .tasks.base import (
+    COMMAND,
+    Choice,
+    Correction,
+    Task,
+    Turn,
+    make_call,
+    numbered,
+    proposal,
+    tool,
+    user,
+)
 from .tasks.talk import Talk
 from .tokenizer import TOOLS
 from .vocabulary import Names
@@ -38,6 +49,7 @@ SPLITS = {
     "all": {"new_wordings": True, "held_out": True},
 }
 CORRECTION_FAMILIES = ("tool", "prefix", "runner", "manager", "path", "args", "style", "whole")
+HANDWRITTEN = "corrections_by_hand.jsonl"
 FORMS = ("block", "denial", "notes", "solution")
 _CALL = re.compile(r"<tool_call>\n(.*)\n</tool_call>", re.DOTALL)
 
@@ -203,6 +215,34 @@ def reference_cases(names: Names, count: int) -> list[Case]:
     return cases
 
 
+def handwritten_cases() -> list[Case]:
+    """Corrections written by hand in words that no phrase file holds, in the first form."""
+    lines = (Path(__file__).parent / HANDWRITTEN).read_text(encoding="utf-8").splitlines()
+    cases = []
+    for line in lines:
+        given = json.loads(line)
+        listing = system_text("demo", sorted(given["files"]))
+        turns = [Turn(ChatMessage(role="system", content=listing)), user(given["request"])]
+        if shown := given.get("shown"):
+            turns += [proposal(make_call("read", path=shown["path"]))]
+            turns += [tool(numbered(shown["lines"]))]
+        turns.append(user(trailing_block(correction=given["correction"])))
+        cases.append(Case(given["group"], turns, matching(given["tool"], given["pattern"])))
+    return cases
+
+
+def matching(name: str, pattern: str) -> Callable[[str], bool]:
+    """Accept calls of this tool whose arguments, written as JSON, match a pattern."""
+
+    def accepted(answer: str) -> bool:
+        call = parse_call(answer)
+        if call is None or call.name != name:
+            return False
+        return bool(re.fullmatch(pattern, json.dumps(call.arguments, ensure_ascii=False)))
+
+    return accepted
+
+
 def neutral_agreement(model: Model, names: Names, count: int) -> float:
     """How often a remark that says nothing leaves the greedy answer as it was."""
     plain, remarked = [], []
@@ -317,6 +357,13 @@ def tables(results: dict[str, dict]) -> str:
     return "\n".join(lines).replace("nan", "–")
 
 
+def table_by_hand(outcomes: Sequence[Outcome]) -> str:
+    """How the handwritten corrections were followed, by group."""
+    right = sum(outcome.right for outcome in outcomes)
+    groups = " ".join(f"{group} {rate:.2f}" for group, rate in rates(outcomes).items())
+    return f"corrections by hand: {right} of {len(outcomes)} followed ({groups})\n"
+
+
 def main() -> None:
     """Print tables, and the failures if asked for."""
     parser = argparse.ArgumentParser(description="Measure a practice model.")
@@ -328,10 +375,15 @@ def main() -> None:
     parser.add_argument("--failures", type=int, default=0, help="show this many failures a group")
     given = parser.parse_args()
     model = Model(given.model)
-    results = {}
+    results: dict[str, dict] = {}
+    by_hand = run(model, handwritten_cases())
+    show_failures(by_hand, given.failures, "by hand")
     for split in given.splits:
         results[split], outcomes = evaluate(model, split, given.count, given.seed)
         show_failures(outcomes, given.failures, split)
+    print(table_by_hand(by_hand))
+    if not given.splits:
+        return
     rare = priors(model, Names(random.Random(given.seed)), 8 * given.count)
     print(tables(results))
     print("\n| prior of unusual values | median | lowest tenth |\n|---|---|---|")
@@ -340,7 +392,8 @@ def main() -> None:
         middle, low = ordered[len(ordered) // 2], ordered[len(ordered) // 10]
         print(f"| {family} | {torch.tensor(middle).exp():.1e} | {torch.tensor(low).exp():.1e} |")
     if given.json:
-        given.json.write_text(json.dumps({**results, "priors": rare}, indent=1), encoding="utf-8")
+        figures = {**results, "priors": rare, "by hand": rates(by_hand)}
+        given.json.write_text(json.dumps(figures, indent=1), encoding="utf-8")
 
 
 def show_failures(outcomes: Sequence[Outcome], most: int, split: str) -> None:

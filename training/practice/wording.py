@@ -81,12 +81,17 @@ def say(section: str, names: Names, slots: Mapping[str, str] | None = None) -> s
     return expand(names.rng.choice(pool), names).format_map(values) if pool else ""
 
 
+def append(text: str, tail: str) -> str:
+    """Put words behind a text; a comma or a full stop follows without a space."""
+    return text + tail if tail[:1] in {",", ".", "!", ";", ":"} else f"{text} {tail}"
+
+
 def ask(text: str, names: Names, *, plain: bool = False) -> str:
     """Say a request the way a person types it; ``plain`` adds nothing after it."""
     if names.chance(0.4):
         text = say("request-lead", names) + " " + text
     if not plain and text[-1] not in "?.!:'\"" and names.chance(0.3):
-        text = text + say("request-tail", names)
+        text = append(text, say("request-tail", names))
     if names.chance(0.3):
         text = text[0].upper() + text[1:]
     return text if plain else with_typo(text, names, 0.02)
@@ -97,9 +102,9 @@ def correct(text: str, names: Names) -> str:
     if names.chance(0.38):
         text = say("lead", names) + " " + text
     if names.chance(0.25):
-        text = text + say("tail", names)
+        text = append(text, say("tail", names))
     if names.chance(0.14):
-        text = text + names.rng.choice((" ", ", ")) + say("reason", names, _reason_slots(names))
+        text += names.rng.choice((" ", ", ")) + say("reason", names, _reason_slots(names))
     if names.chance(0.13):
         text = with_noise(text, names)
     if names.chance(0.03):

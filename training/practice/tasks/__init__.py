@@ -25,7 +25,7 @@ from .fixing import FixBug, FixLook, FixTest, FixTypo, Rename
 from .talk import Talk
 
 SHARES: Mapping[type[Task], float] = {
-    RunTests: 1.5,
+    RunTests: 1.6,
     RunScript: 0.8,
     Install: 1.4,
     InstallAll: 0.25,
@@ -34,8 +34,8 @@ SHARES: Mapping[type[Task], float] = {
     Find: 0.8,
     Search: 1.0,
     EditLine: 0.8,
-    NewFile: 2.0,
-    NewTest: 1.2,
+    NewFile: 3.0,
+    NewTest: 1.4,
     Format: 0.7,
     Lint: 0.3,
     TypeCheck: 0.3,

@@ -168,13 +168,16 @@ class Task:
     def correction(self, choice: Choice) -> Correction | None:
         """Ask for something else than ``choice``; None where nothing else can be asked for."""
         before = self.call(choice)
-        if before.name == "bash" and self.names.chance(0.07):
+        if before.name == "bash" and self.names.chance(0.05):
             return self._whole_command()
         for _ in range(8 if self.options else 0):
             name = self.names.rng.choice(list(self.options))
             option = self.options[name]
             value = option.other(self.names, choice[name])
-            if self.call({**choice, name: value}) != before:
+            after = self.call({**choice, name: value})
+            if after != before:
+                if after.name == "bash" and self.names.chance(0.06):
+                    return self._spelled_out(option.family, after)
                 correction = self._worded(name, option, value, choice[name])
                 if correction.text:
                     return correction
@@ -190,6 +193,11 @@ class Task:
         command = f"{head}{' ' if head and head[-1] != '/' else ''}{' '.join(parts)}"
         text = say("whole", self.names, {"new": command})
         return Correction("whole", COMMAND, command, text, f"use `{command}`")
+
+    def _spelled_out(self, family: str, call: ToolCall) -> Correction:
+        command = call.arguments["command"]
+        text = say("whole", self.names, {"new": command})
+        return Correction(family, COMMAND, command, text, "")
 
     def _worded(self, name: str, option: Option, value: str, old: str) -> Correction:
         slots = {**self.slots(), "new": option.spell(value), "old": option.spell(old)}

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from continualcode_tui.training.protocol import ToolCall
 
 from ..vocabulary import Names
-from ..wording import ask
+from ..wording import append, ask
 from .base import (
     Choice,
     Option,
@@ -273,7 +273,7 @@ class FixTest(RepairTask):
         path = self.path if names.chance(0.8) else self.path.rsplit("/", 1)[-1]
         text = self.sentence(section, path=path)
         if kind == "given":
-            text = text.rstrip("?!.") + self.sentence("fix-value", value=str(value))
+            text = append(text.rstrip("?!."), self.sentence("fix-value", value=str(value)))
         self.request = ask(text, names, plain=kind == "given")
 
     def opening(self) -> list[Turn]:
@@ -433,11 +433,11 @@ class Rename(RepairTask):
         name, value = names.identifier(names.rng.choice((1, 2))), names.rng.randint(0, 99)
         bad = f"{name} = {value}"
         if names.chance(0.5):
-            target = names.identifier(names.rng.choice((1, 2)))
+            target = f"{names.word()}_{name}" if names.chance(0.1) else names.identifier(2)
             text = self.sentence("rename-name", name=name, target=target, path=self.path)
             lines[at] = f"{target} = {value}"
         else:
-            fresh = str(names.rng.randint(0, 99))
+            fresh = str(wrong_number(names, value))
             text = self.sentence("set-value", name=name, value=fresh, path=self.path)
             lines[at] = f"{name} = {fresh}"
         self.fault = Fault(lines, at, bad)
