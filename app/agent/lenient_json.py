@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import Any, NoReturn
 
@@ -100,8 +101,17 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return value
 
 
+def _float(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise JsonProblem(f"the number {digits[:20]} is too large")
+    return value
+
+
 def _constant(name: str) -> NoReturn:
     raise JsonProblem(f"{name} is no JSON number")
 
 
-_DECODER = json.JSONDecoder(strict=False, object_pairs_hook=_pairs, parse_constant=_constant)
+_DECODER = json.JSONDecoder(
+    strict=False, object_pairs_hook=_pairs, parse_constant=_constant, parse_float=_float
+)

@@ -18,6 +18,7 @@ OPEN, CLOSE = "<tool_call>", "</tool_call>"
 ONE_CALL = "there was more than one call; propose one call a turn"
 _CUT_OFF = "the call was cut off before its end; write it whole, and shorter if it is long"
 _ONLY_THOUGHT = "the turn ended inside <think>; close it, then propose a call or answer"
+MAX_DEPTH = 50
 _MARK = re.compile(r"<tool_call>|</tool_call>|<think>|</think>")
 _SPECIAL = re.compile(r"<\|\w{1,40}\|>|</s>|\[TOOL_CALLS\]")
 _BARE = re.compile(r"^[ \t]*(?=\[?\s*\{\s*\"(?:name|function|type|id)\"\s*:)", re.MULTILINE)
@@ -237,15 +238,14 @@ def _as_arguments(arguments: Any) -> dict[str, Any]:
 
 
 def _tool_call(name: str, arguments: dict[str, Any]) -> ToolCall:
-    try:
-        _refuse_surrogates([name, arguments])
-    except RecursionError:
-        raise _ProblemError("the arguments are nested too deeply") from None
+    _refuse_unsendable([name, arguments], MAX_DEPTH)
     return ToolCall(name=name, arguments=arguments)
 
 
-def _refuse_surrogates(value: object) -> None:
-    """Refuse half characters: no file, shell or wire could carry them."""
+def _refuse_unsendable(value: object, depth: int) -> None:
+    """Refuse half characters and deep nests: no file, shell or wire could carry them."""
+    if depth == 0:
+        raise _ProblemError("the arguments are nested too deeply; write them flat")
     if isinstance(value, str):
         try:
             value.encode("utf-8")
@@ -256,11 +256,11 @@ def _refuse_surrogates(value: object) -> None:
             ) from None
     elif isinstance(value, dict):
         for key, item in value.items():
-            _refuse_surrogates(key)
-            _refuse_surrogates(item)
+            _refuse_unsendable(key, depth - 1)
+            _refuse_unsendable(item, depth - 1)
     elif isinstance(value, list):
         for item in value:
-            _refuse_surrogates(item)
+            _refuse_unsendable(item, depth - 1)
 
 
 def _clean(prose: str) -> str:

@@ -48,9 +48,9 @@ async def make(plan: Plan, workspace: Workspace, expected: Preview | None) -> To
 
 def _make(plan: Plan, workspace: Workspace, expected: Preview | None) -> ToolResult:
     change = plan()
-    if expected is not None and expected.problem is None:
-        shown = (expected.path, expected.before, expected.after)
-        if shown != (change.path, _text(change.before), change.after):
+    if expected is not None:
+        shown = (expected.problem, expected.path, expected.before, expected.after)
+        if shown != (None, change.path, _text(change.before), change.after):
             raise WorkspaceError(
                 f"{change.path} changed since this change was shown; read it and propose again"
             )

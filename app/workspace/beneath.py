@@ -297,21 +297,6 @@ def too_large(path: str, size: int, limit: int) -> TooLargeError:
     )
 
 
-def entries_of(root: str, path: str) -> Sequence[str]:
-    """List the names in a folder below the root."""
-    with place_of(root, path) as place:
-        try:
-            folder = os.open(place.name, _FOLDER, dir_fd=place.folder)
-        except FileNotFoundError as error:
-            raise missing(place, path) from error
-        except OSError as error:
-            raise WorkspaceError(f"{path} is not a folder") from error
-        try:
-            return sorted(_names(folder))
-        finally:
-            os.close(folder)
-
-
 def _names(folder: int) -> list[str]:
     with os.scandir(folder) as entries:
         return [entry.name for entry in entries]

@@ -11,7 +11,6 @@ from .beneath import (
     MissingError,
     Place,
     WorkspaceError,
-    entries_of,
     open_file,
     place_of,
     read_file,
@@ -68,10 +67,6 @@ class Workspace:
                 os.close(descriptor)
                 return False
             return True
-
-    def entries(self, path: str) -> list[str]:
-        """List the names in a folder, sorted."""
-        return list(entries_of(str(self.root), path))
 
     def real_path(self, path: str) -> str:
         """Return the path below the root that ``path`` leads to; it may not exist."""

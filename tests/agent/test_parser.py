@@ -133,6 +133,8 @@ def test_words_are_words(turn: str, prose: str) -> None:
         ("<tool_call>" + "[" * 100_000, "nested too deeply"),
         ("<tool_call>" + '{"a":' * 100_000, "nested too deeply"),
         ('<tool_call>{"name": "a", "arguments": {"x": ' + "9" * 5_000 + "}}", "too many digits"),
+        ('<tool_call>{"name": "a", "arguments": {"x": ' + "[" * 99 + "]" * 99 + "}}", "too deeply"),
+        ('<tool_call>{"name": "a", "arguments": {"x": 1e999}}', "1e999 is too large"),
         ("<think>I will read", "inside <think>"),
         ("<tool_call><function=read>calc.py</function></tool_call>", "which is no parameter"),
     ],

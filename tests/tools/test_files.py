@@ -189,6 +189,17 @@ async def test_a_new_file_that_appeared_is_left_alone(
     assert (workspace.root / "new.py").read_text() == "y\n"
 
 
+async def test_what_could_not_be_shown_is_not_done(
+    workspace: Workspace, show: Callable[..., Preview]
+) -> None:
+    arguments = {"path": "late.py", "start_line": 1, "end_line": 1, "content": "x"}
+    shown = show("edit_lines", **arguments)
+    assert shown.problem is not None
+    (workspace.root / "late.py").write_text("y\n")
+    assert not (await run(workspace, "edit_lines", arguments, shown)).ok
+    assert (workspace.root / "late.py").read_text() == "y\n"
+
+
 async def test_what_is_shown_is_what_is_written(
     workspace: Workspace, show: Callable[..., Preview], call: Call
 ) -> None:
