@@ -40,7 +40,7 @@ class Spec:
     def described(self) -> str:
         """Say in a few words what the argument is."""
         if not self.known:
-            return "not an argument of this tool; empty it to leave it out"
+            return "not an argument"
         words = {"integer": "whole number", "json": "JSON", "choice": "one of a few", "code": ""}
         word = words.get(self.kind, self.kind)
         need = "" if self.required else "may be empty"
@@ -148,7 +148,11 @@ def complaint(spec: Spec, value: object) -> str | None:
     """Say in one sentence what is wrong with a value."""
     name = spec.name
     if not spec.known:
-        return None if value is ABSENT else f"The tool has no argument {name}."
+        return (
+            None
+            if value is ABSENT
+            else f"The tool has no argument {name}; empty the field to leave it out."
+        )
     if value is ABSENT:
         return f"{name} is missing." if spec.required else None
     if spec.choices and value not in spec.choices:

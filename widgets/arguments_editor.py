@@ -9,10 +9,11 @@ from typing import Any, ClassVar
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical, VerticalScroll
+from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.message import Message
 from textual.timer import Timer
+from textual.widget import Widget
 from textual.widgets import Checkbox, Input, Select, Static, TextArea
 
 from .argument_values import ABSENT, Spec, parse, specs_of, text_of
@@ -29,12 +30,20 @@ class ArgumentField(Vertical):
     DEFAULT_CSS = """
     ArgumentField {
         height: auto;
-        margin: 0 0 1 0;
-        & > .label { color: $quiet; height: auto; }
-        & > .complaint { color: $text-error; display: none; height: auto; }
-        & Input { border: tall $border-blurred; background: $surface; }
-        & Input:focus, & CodeArea:focus, & Select:focus { border: tall $primary; }
-        & Checkbox { border: none; padding: 0; background: transparent; }
+        & > Horizontal { height: auto; }
+        & .label { color: $quiet; width: 14; height: 1; text-overflow: ellipsis; }
+        & .label { text-wrap: nowrap; }
+        & .note { color: $quiet; width: auto; height: 1; padding: 0 0 0 1; }
+        & > .complaint { color: $text-error; display: none; height: auto; padding: 0 0 0 14; }
+        & Input, & Checkbox { width: 1fr; height: 1; border: none; padding: 0; }
+        & Input, & Checkbox { background: $surface; }
+        & Input:focus, & Checkbox:focus { background: $panel; }
+        & Select { width: 1fr; }
+        & CodeArea, & CodeArea:focus { border: none; padding: 0; }
+        &.-block { margin: 0 0 1 0; }
+        &.-block .label { width: 1fr; }
+        &.-block > .complaint { padding: 0; }
+        &:focus-within .label { color: $primary; text-style: bold; }
     }
     """
 
@@ -43,22 +52,38 @@ class ArgumentField(Vertical):
         self.spec = spec
         self._first = value
         self._language = language
+        self.set_class(self.block, "-block")
 
     def compose(self) -> ComposeResult:
-        """Lay out the label, the editor and the complaint."""
-        yield Static(classes="label")
-        spec, text = self.spec, text_of(self.spec, self._first)
-        if spec.kind == "boolean":
-            yield Checkbox(Content("yes"), value=self._first is True)
-        elif spec.kind == "choice":
-            options = [(Content(visible(choice, keep="")), choice) for choice in spec.choices]
-            known = text in spec.choices
-            yield Select(options, value=text if known else Select.NULL, allow_blank=True)
-        elif spec.kind in ("code", "json"):
-            yield CodeArea(text, code_language=self._language)
-        else:
-            yield Input(visible(text, keep="\t"))
+        """Lay out the label, the editor, a note beside it and the complaint below."""
+        label = Static(Content(visible(self.spec.name, keep="")), classes="label")
+        with Horizontal():
+            yield label
+            if self.block:
+                yield Static(classes="note")
+            else:
+                yield self._editor()
+                yield Static(classes="note")
+        if self.block:
+            yield self._editor()
         yield Static(classes="complaint")
+
+    @property
+    def block(self) -> bool:
+        """Whether the editor takes lines of its own."""
+        return self.spec.kind in ("code", "json")
+
+    def _editor(self) -> Widget:
+        spec, text = self.spec, text_of(self.spec, self._first)
+        if self.block:
+            return CodeArea(text, code_language=self._language)
+        if spec.kind == "boolean":
+            return Checkbox(Content("yes"), value=self._first is True, compact=True)
+        if spec.kind == "choice":
+            options = [(Content(visible(choice, keep="")), choice) for choice in spec.choices]
+            value = text if text in spec.choices else Select.NULL
+            return Select(options, value=value, allow_blank=True, compact=True)
+        return Input(visible(text, keep="\t"), compact=True)
 
     def on_mount(self) -> None:
         """Show the label."""
@@ -101,19 +126,14 @@ class ArgumentField(Vertical):
     def show(self, parsed: tuple[object, str | None]) -> None:
         """Show whether the value is changed, and what is wrong with it."""
         _, problem = parsed
-        parts: list[Content | tuple[str, str]] = [
-            (visible(self.spec.name, keep=""), "bold $foreground"),
-            (f"  {self.spec.described}", ""),
-        ]
-        if self.changed():
-            parts.append(("  changed by you", "$mark-edited"))
-        self.query_one(".label", Static).update(Content.assemble(*parts))
+        note = ("changed by you", "$mark-edited") if self.changed() else self.spec.described
+        self.query_one(".note", Static).update(Content.assemble(note))
         complaint = self.query_one(".complaint", Static)
         complaint.update(content(problem or ""))
         complaint.display = problem is not None
 
 
-class ArgumentsEditor(Vertical):
+class ArgumentsEditor(VerticalScroll, can_focus=False):
     """Edits the arguments of a call.
 
     ``schema`` is the tool's JSON schema, ``language_hint`` the Pygments name of the language of
@@ -149,13 +169,15 @@ class ArgumentsEditor(Vertical):
     DEFAULT_CSS = """
     ArgumentsEditor {
         height: auto;
-        max-height: 100%;
+        max-height: 70%;
         border: round $primary;
         border-title-color: $foreground;
+        border-title-style: bold;
+        border-subtitle-color: $quiet;
+        border-subtitle-align: left;
         padding: 0 1;
-        & > VerticalScroll { height: auto; max-height: 24; scrollbar-size-vertical: 1; }
+        scrollbar-size-vertical: 1;
         & > .problem { color: $text-error; display: none; height: auto; }
-        & > .keys { color: $quiet; height: auto; }
     }
     """
 
@@ -178,16 +200,14 @@ class ArgumentsEditor(Vertical):
         self._validate_all = validate
         self._change_timer: Timer | None = None
         self.border_title = Content(visible(title, keep=""))
+        self.border_subtitle = Content("Ctrl+S run this · Ctrl+R reset · Tab next · Esc back")
 
     def compose(self) -> ComposeResult:
-        """Lay out the fields, what is wrong, and the keys."""
-        with VerticalScroll(can_focus=False):
-            for spec in self._specs:
-                value = self._agent_arguments.get(spec.name, ABSENT)
-                yield ArgumentField(spec, value, spec.language or self._language_hint)
+        """Lay out the fields, and what is wrong with the whole."""
+        for spec in self._specs:
+            value = self._agent_arguments.get(spec.name, ABSENT)
+            yield ArgumentField(spec, value, spec.language or self._language_hint)
         yield Static(classes="problem")
-        keys = "Ctrl+S run this · Ctrl+R reset to the agent's call · Tab next · Esc back"
-        yield Static(Content(keys), classes="keys")
 
     def on_mount(self) -> None:
         """Take the focus, in the first field of code or else the first of all."""
@@ -273,3 +293,5 @@ class ArgumentsEditor(Vertical):
         line = self.query_one(".problem", Static)
         line.update(content(problem or ""))
         line.display = problem is not None
+        if problem is not None:
+            self.call_after_refresh(line.scroll_visible, animate=False)

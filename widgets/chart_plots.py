@@ -36,9 +36,9 @@ class SeriesPlot(PlotWidget):
         super().__init__()
         self._moved = False
         self._resetting = False
-        self.margin_top = 0
-        self.margin_bottom = 1
-        self.margin_left = 8
+        self.set_reactive(PlotWidget.margin_top, 0)
+        self.set_reactive(PlotWidget.margin_bottom, 1)
+        self.set_reactive(PlotWidget.margin_left, 8)
         self.set_x_formatter(WholeNumbers())
 
     @on(PlotWidget.ScaleChanged)
@@ -83,5 +83,5 @@ class SeriesPlot(PlotWidget):
                 else:
                     self.plot(xs, ys, style, HiResMode.BRAILLE)
         for x in marks:
-            if left <= x <= right:
+            if left < x < right:
                 self.add_v_line(x, mark_style)

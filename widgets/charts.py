@@ -190,7 +190,13 @@ class LearningCharts(Container):
     @work(group="charts", exclusive=True, exit_on_error=False, description="load the charts")
     async def _load_plots(self) -> None:
         name = f"{__package__}.chart_plots"
-        module: Any = await asyncio.to_thread(importlib.import_module, name)
+        try:
+            module: Any = await asyncio.to_thread(importlib.import_module, name)
+        except ImportError as error:
+            self._state = "failed"
+            self._message = f"The charts need textual-plot, which does not load: {error}"
+            self._redraw()
+            return
         if self._plots is None:
             loss, kl = module.SeriesPlot(), module.SeriesPlot()
             await self.query_one("#loss-chart").mount(loss)
@@ -240,6 +246,6 @@ def kl_title(kls: Sequence[float], budget: float | None) -> Content:
     parts: list[tuple[str, str]] = [("KL ", "bold $chart-kl"), (f"{figure(last)} nats", "bold")]
     if budget is not None:
         over = math.isfinite(last) and last > budget
-        words = f" · {'over the' if over else 'of a'} budget of {figure(budget)}"
+        words = f" · {'over the budget' if over else 'budget'} {figure(budget)}"
         parts.append((words, "$text-warning" if over else "$chart-budget"))
     return Content.assemble(*parts)

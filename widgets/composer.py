@@ -126,7 +126,7 @@ class CodeArea(TextArea):
     DEFAULT_CSS = """
     CodeArea {
         height: auto;
-        min-height: 3;
+        min-height: 1;
         max-height: 14;
         scrollbar-size-vertical: 1;
         border: tall $border-blurred;

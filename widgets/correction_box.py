@@ -6,16 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from rich.cells import cell_len
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
+from textual.geometry import Size
 from textual.message import Message
 from textual.reactive import reactive
 from textual.style import Style
 from textual.widget import Widget
 from textual.widgets import Static, TextArea
+from typing_extensions import override
 
 from .composer import Composer
 from .sanitise import one_line, visible
@@ -55,16 +58,34 @@ class Chips(Widget, can_focus=True):
         super().__init__()
         self._phrases = tuple(phrases)
 
+    @override
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        return len(self._rows(width))
+
     def render(self) -> Content:
         """Show the phrases, the chosen one reversed while the row has the focus."""
-        parts: list[Content] = []
+        rows: list[Content] = []
+        for row in self._rows(self.size.width):
+            chips: list[Content] = []
+            for index in row:
+                chosen = self.has_focus and index == self.cursor
+                chip = Content.styled(f"[{self._phrases[index][0]}]", "reverse" if chosen else "")
+                chips.append(chip.stylize(Style.from_meta({"chip": index})))
+            rows.append(Content(" ").join(chips))
+        return Content("\n").join(rows)
+
+    def _rows(self, width: int) -> list[list[int]]:
+        """Give the phrases of each line; a phrase stays together where it fits."""
+        rows: list[list[int]] = [[]]
+        used = 0
         for index, (label, _) in enumerate(self._phrases):
-            style = Style.from_meta({"chip": index})
-            chosen = self.has_focus and index == self.cursor
-            chip = Content.styled(f"[{label}]", "reverse" if chosen else "").stylize(style)
-            # A phrase stays together at the end of a line.
-            parts.append(Content(chip.plain.replace(" ", "\u00a0"), list(chip.spans)))
-        return Content(" ").join(parts)
+            size = cell_len(label) + 3
+            if rows[-1] and used + size - 1 > width:
+                rows.append([])
+                used = 0
+            rows[-1].append(index)
+            used += size
+        return rows
 
     def on_click(self, event: events.Click) -> None:
         """Choose the phrase under the mouse."""
@@ -111,11 +132,13 @@ class CorrectionBox(Vertical):
         height: auto;
         border: round $primary;
         border-title-color: $foreground;
+        border-title-style: bold;
+        border-subtitle-color: $quiet;
+        border-subtitle-align: left;
         padding: 0 1;
         & > .complaint { color: $text-error; display: none; }
         & > .suggestion { color: $quiet; }
         & > Chips { margin: 1 0 0 0; }
-        & > .keys { color: $quiet; height: auto; }
     }
     """
 
@@ -135,6 +158,7 @@ class CorrectionBox(Vertical):
         if self._suggestion:
             self._phrases.append(("the last error", self._suggestion))
         self.border_title = Content(title)
+        self.border_subtitle = Content("Enter send · Ctrl+J new line · Tab phrases · Esc back")
 
     def compose(self) -> ComposeResult:
         """Lay out the text, the phrases and the keys."""
@@ -145,8 +169,6 @@ class CorrectionBox(Vertical):
         if self._suggestion:
             error = one_line(self._suggestion, 160)
             yield Static(Content(f"the last error: {error}"), classes="suggestion")
-        keys = "Enter send · Ctrl+J new line · Tab phrases · Esc back"
-        yield Static(Content(keys), classes="keys")
 
     def on_mount(self) -> None:
         """Take the focus."""

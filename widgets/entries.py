@@ -117,7 +117,7 @@ class Fold(Widget, can_focus=True):
     """Text of which only the first lines show until it is opened with Enter or a click."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "toggle", "Open or fold", show=False, id="fold.toggle"),
+        Binding("enter", "open_or_fold", "Open or fold", show=False, id="fold.toggle"),
     ]
 
     DEFAULT_CSS = """
@@ -158,9 +158,9 @@ class Fold(Widget, can_focus=True):
     def on_click(self, event: events.Click) -> None:
         """Open or fold."""
         event.stop()
-        self.action_toggle()
+        self.action_open_or_fold()
 
-    def action_toggle(self) -> None:
+    def action_open_or_fold(self) -> None:
         """Open or fold."""
         self.opened = not self.opened
 
@@ -255,7 +255,7 @@ class LessonCard(Vertical, can_focus=True):
     """What came of a lesson in one line; Enter or a click opens the heatmap of its tokens."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "toggle", "Heatmap", show=False, id="lesson.toggle"),
+        Binding("enter", "open_or_fold", "Heatmap", show=False, id="lesson.toggle"),
     ]
 
     DEFAULT_CSS = """
@@ -300,9 +300,9 @@ class LessonCard(Vertical, can_focus=True):
         if event.widget is not None and not isinstance(event.widget, HeatmapView):
             head = self.query_one(".head")
             if event.widget in (self, head):
-                self.action_toggle()
+                self.action_open_or_fold()
 
-    def action_toggle(self) -> None:
+    def action_open_or_fold(self) -> None:
         """Open or fold the heatmap."""
         if not self._tokens:
             return

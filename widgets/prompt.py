@@ -91,8 +91,6 @@ class Prompt(Vertical):
         prompt: Prompt
         text: str
 
-    BINDINGS: ClassVar[list[BindingType]] = []
-
     DEFAULT_CSS = """
     Prompt {
         height: auto;

@@ -20,7 +20,7 @@ from typing import ClassVar, Literal
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical, VerticalScroll
+from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.message import Message
 from textual.reactive import reactive
@@ -60,7 +60,7 @@ def preview_widget(preview: CallPreview) -> DiffView | CommandView | Static:
     return Static(content(preview.text), classes="preview")
 
 
-class ProposalPanel(Vertical, can_focus=True, can_focus_children=False):
+class ProposalPanel(VerticalScroll, can_focus=True, can_focus_children=False):
     """A pending call with its preview and the keys ``y n e a Esc``.
 
     ``always`` is the exact pattern that ``a`` would approve from now on; without it ``a`` is not
@@ -111,28 +111,28 @@ class ProposalPanel(Vertical, can_focus=True, can_focus_children=False):
         Binding("e", "edit", "Edit the arguments", id="proposal.edit"),
         Binding("a", "always", "Always approve", id="proposal.always"),
         Binding("escape", "back", "Stop", id="proposal.stop"),
-        Binding("up,k", "scroll_preview(-1)", "Scroll up", show=False, id="proposal.up"),
-        Binding("down,j", "scroll_preview(1)", "Scroll down", show=False, id="proposal.down"),
-        Binding("pageup", "page_preview(-1)", "Page up", show=False, id="proposal.pageup"),
-        Binding("pagedown", "page_preview(1)", "Page down", show=False, id="proposal.pagedown"),
+        Binding("k", "scroll_up", "Scroll up", show=False, id="proposal.up"),
+        Binding("j", "scroll_down", "Scroll down", show=False, id="proposal.down"),
     ]
 
     DEFAULT_CSS = """
     ProposalPanel {
         height: auto;
-        max-height: 100%;
+        max-height: 70%;
         border: round $border-blurred;
         border-title-color: $foreground;
+        border-title-style: bold;
         border-subtitle-color: $quiet;
+        border-subtitle-align: left;
         padding: 0 1;
+        scrollbar-size-vertical: 1;
         &:focus { border: round $primary; }
         &.-problem { border: round $error; }
-        & > VerticalScroll { height: auto; max-height: 16; scrollbar-size-vertical: 1; }
-        & .problem { color: $text-error; display: none; }
-        &.-problem .problem { display: block; }
-        & .pattern { display: none; margin: 1 0 0 0; }
-        &.-always .pattern { display: block; }
-        & .keys { height: auto; margin: 1 0 0 0; }
+        & > .problem { color: $text-error; display: none; height: auto; }
+        &.-problem > .problem { display: block; }
+        & > .pattern { display: none; height: auto; margin: 0 0 1 0; }
+        &.-always > .pattern { display: block; }
+        & > Static.preview { height: auto; }
     }
     """
 
@@ -175,12 +175,10 @@ class ProposalPanel(Vertical, can_focus=True, can_focus_children=False):
         return self._shut
 
     def compose(self) -> ComposeResult:
-        """Lay out the problem, the preview, the pattern of ``a`` and the keys."""
+        """Lay out the problem, the pattern of ``a`` and the preview; the keys are in the border."""
         yield Static(classes="problem")
-        with VerticalScroll(can_focus=False):
-            yield preview_widget(self._preview)
         yield Static(classes="pattern")
-        yield Static(classes="keys")
+        yield preview_widget(self._preview)
 
     def on_mount(self) -> None:
         """Say what waits, and begin the quiet time."""
@@ -190,10 +188,9 @@ class ProposalPanel(Vertical, can_focus=True, can_focus_children=False):
     async def show_preview(self, preview: CallPreview) -> None:
         """Show another preview in place of this one, for arguments that are being edited."""
         self._preview = preview
-        body = self.query_one(VerticalScroll)
         async with self.batch():
-            await body.remove_children()
-            await body.mount(preview_widget(preview))
+            await self.query(".preview").remove()
+            await self.mount(preview_widget(preview))
         self._describe()
 
     def note_keystroke(self) -> None:
@@ -314,15 +311,6 @@ class ProposalPanel(Vertical, can_focus=True, can_focus_children=False):
         else:
             self._post(self.StopRequested(self))
 
-    def action_scroll_preview(self, lines: int) -> None:
-        """Scroll the preview by lines."""
-        self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)
-
-    def action_page_preview(self, pages: int) -> None:
-        """Scroll the preview by pages."""
-        body = self.query_one(VerticalScroll)
-        body.scroll_relative(y=pages * max(1, body.size.height - 1), animate=False)
-
     def _ask_for_always(self) -> None:
         self.stage = "always"
         self._begin_quiet_time()
@@ -343,42 +331,61 @@ class ProposalPanel(Vertical, can_focus=True, can_focus_children=False):
                 (visible(self._always), "bold"),
             )
             self.query_one(".pattern", Static).update(pattern)
+            self.scroll_home(animate=False)
         self._show_keys()
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """Say how much there is further down."""
+        super().watch_scroll_y(old_value, new_value)
+        self._show_title()
+
+    def on_resize(self) -> None:
+        """Say how much there is further down."""
+        self.call_after_refresh(self._show_title)
 
     def _describe(self) -> None:
-        preview = self._preview
-        name = visible(preview.tool, keep="")
-        title = visible(preview.title, keep="")
-        self.border_title = Content(title if title.startswith(name) else f"{name} · {title}")
-        self.set_class(preview.problem is not None, "-problem")
-        if preview.problem is not None:
-            self.query_one(".problem", Static).update(content(preview.problem))
+        problem = self._preview.problem
+        self.set_class(problem is not None, "-problem")
+        self.query_one(".problem", Static).update(content(problem or ""))
+        self._show_title()
         self._show_keys()
 
+    def _show_title(self) -> None:
+        name = visible(self._preview.tool, keep="")
+        title = visible(self._preview.title, keep="")
+        parts = [title if title.startswith(name) else f"{name} {title}".rstrip()]
+        below = round(self.max_scroll_y - self.scroll_y)
+        if below > 0:
+            parts.append(f"{below} more line{'' if below == 1 else 's'} below")
+        self.border_title = Content(" · ".join(parts))
+
     def _show_keys(self) -> None:
-        if not self.is_mounted:
-            return
+        self.border_subtitle = self._keys()
+
+    def _keys(self) -> Content:
         if self._shut:
-            keys = Content("")
-        elif self.stage == "always":
-            keys = _key_line((("y", "or"), ("a", "confirm"), ("Esc", "back")), self.armed)
+            return Content("")
+        if not self.has_focus:
+            return Content("Tab to this call to decide")
+        if self.stage == "always":
+            pairs = [("y", "or"), ("a", "always approve this"), ("Esc", "back")]
         else:
             pairs = [("y", "approve"), ("n", "deny"), ("e", "edit")]
             pairs += [("a", "always")] if self._always is not None else []
-            keys = _key_line((*pairs, ("Esc", "stop")), self.armed)
-        if not self.armed and not self._shut:
-            waiting = "arming…" if self.has_focus else "Tab to this call to decide"
-            keys = Content.assemble(keys, (f"   {waiting}", "$quiet italic"))
-        self.query_one(".keys", Static).update(keys)
+            pairs.append(("Esc", "stop"))
+        keys = _key_line(pairs, self.armed)
+        return keys if self.armed else Content.assemble(("arming… ", "italic"), keys)
 
 
-def _key_line(pairs: tuple[tuple[str, str], ...], armed: bool) -> Content:
+def _key_line(pairs: list[tuple[str, str]], armed: bool) -> Content:
     key_style = "bold $primary" if armed else "$quiet"
     word_style = "$foreground" if armed else "$quiet"
-    parts: list[Content | tuple[str, str]] = []
+    parts: list[str | tuple[str, str]] = []
     for key, word in pairs:
-        if parts:
+        if parts and parts[-1] != (" or", word_style):
             parts.append((" · ", "$quiet"))
+        elif parts:
+            parts.append(" ")
         parts += [(key, key_style), (f" {word}", word_style)]
     return Content.assemble(*parts)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from time import monotonic
-from typing import ClassVar, Literal
+from typing import Literal
 
 from textual.content import Content
 from textual.reactive import reactive
@@ -40,8 +40,6 @@ class LessonStages(Widget):
         &.-shown { display: block; }
     }
     """
-
-    BINDINGS: ClassVar[list] = []
 
     stage: reactive[str] = reactive("", layout=True)
     detail: reactive[str] = reactive("", layout=True)

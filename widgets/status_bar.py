@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal
@@ -31,8 +30,6 @@ class StatusBar(Horizontal):
     Under 80 columns: state, lessons and repository. From 80: branch and model. From 120: context
     used and a sparkline of the loss. Set the attributes, or ``set_reactive`` / ``data_bind`` them.
     """
-
-    BINDINGS: ClassVar[list] = []
 
     DEFAULT_CSS = """
     StatusBar {
