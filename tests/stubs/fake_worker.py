@@ -174,7 +174,7 @@ class FakeWorker:
             outcome=plan["outcome"],
             reason=plan.get("reason", "The retry follows the correction."),
             steps=tuple(metrics),
-            loss=0.5,
+            loss=plan.get("loss", 0.5),
             kl=0.01,
             tokens=(_report("<tool_call>"), _report("write")),
             retry=retry,

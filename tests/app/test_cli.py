@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from continualcode_tui.app.cli import main
+from continualcode_tui.app.version import VERSION
+
+ROOT = Path(__file__).parents[2]
+HEAVY = {"textual", "rich", "pydantic", "asyncio", "pathlib", "argparse", "torch", "numpy"}
+MODULE = [sys.executable, "-m", "continualcode_tui.app"]
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*MODULE, *arguments],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture
+def path_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `main` takes off the import path comes back after the test."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["version"] == VERSION
+    assert run("--version").stdout == f"continualcode-tui {VERSION}\n"
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["exec", "--help"]])
+def test_a_question_about_the_program_imports_next_to_nothing(arguments: list[str]) -> None:
+    code = (
+        "import sys; before = set(sys.modules)\n"
+        "from continualcode_tui.app.cli import main\n"
+        f"assert main({arguments!r}) == 0\n"
+        "print(*(set(sys.modules) - before), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout
+    ours = {name for name in done.stderr.split() if name.startswith("continualcode_tui.")}
+    assert ours <= {
+        "continualcode_tui.app",
+        "continualcode_tui.app.cli",
+        "continualcode_tui.app.version",
+    }
+    assert not HEAVY & set(done.stderr.split())
+
+
+def test_the_screenless_core_has_no_screen_and_no_learning() -> None:
+    code = "import sys, continualcode_tui.app.headless; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    modules = set(done.stdout.split())
+    for name in ("textual", "rich", "torch", "transformers", "peft", "tinker", "numpy", "git"):
+        assert name not in modules
+    ours = {name for name in modules if name.startswith("continualcode_tui.training.")}
+    assert ours == {"continualcode_tui.training.client", "continualcode_tui.training.protocol"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "exec"),
+        (["temperature=0.1"], "exec"),
+        (["strat"], "unknown command"),
+        (["exec"], "request is missing"),
+        (["exec", "go", "--then"], "needs a value"),
+        (["exec", "go", "--then", "maybe"], "none of stop, approve and deny"),
+        (["exec", "go", "--nothing"], "unknown option"),
+        (["exec", "go", "engin=local"], "did you mean engine?"),
+        (["exec", "go", "--feedback", "/no/such/file"], "cannot be read"),
+    ],
+)
+def test_wrong_usage_is_one_sentence_and_status_two(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str], path_kept: None
+) -> None:
+    assert main(arguments) == 2
+    told = capsys.readouterr()
+    assert words in told.err
+    assert len(told.err.splitlines()) == 1
+    assert told.out == ""
+
+
+def test_without_a_terminal_it_says_to_use_exec() -> None:
+    done = run()
+    assert done.returncode == 2
+    assert "exec" in done.stderr
+
+
+def test_settings_are_checked_before_the_screen_opens() -> None:
+    """On a terminal, a bad setting is still only a sentence."""
+    ours, theirs = pty.openpty()
+    done = subprocess.run(
+        [*MODULE, "engine=loca"],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(theirs)
+    with pytest.raises(OSError, match="Input/output"):
+        os.read(ours, 100)
+    os.close(ours)
+    assert done.returncode == 2
+    assert "did you mean local?" in done.stderr
+
+
+def test_an_error_nobody_caught_is_one_sentence_and_a_log(tmp_path: Path) -> None:
+    code = (
+        "import sys, continualcode_tui.app.headless as headless\n"
+        "from continualcode_tui.app.cli import main\n"
+        "def broken(arguments): raise ValueError('first line\\nsecond line')\n"
+        "headless.main = broken\n"
+        f"sys.exit(main(['exec', 'go', 'data_dir={tmp_path}']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert "ValueError: first line" in line
+    log = tmp_path / "logs" / "app.log"
+    assert str(log) in line
+    assert "broken" in log.read_text()
+    assert log.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_folder_it_is_started_in_is_not_imported(tmp_path: Path) -> None:
+    for name in ("app", "pydantic", "git", "jsonschema", "platformdirs", "asyncio"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise SystemExit('imported')")
+    environment = {**os.environ, "PYTHONPATH": "."}
+    script = Path(sys.executable).parent / "continualcode-tui"
+    for command in ([str(script)], [sys.executable, "-m", "continualcode_tui.app"]):
+        done = subprocess.run(
+            [*command, "exec", "go", "engine=loca"],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert "did you mean local?" in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("argument", ["--help", "--version"])
+def test_a_closed_pipe_is_quiet(argument: str) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [*MODULE, argument], stdout=writing, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(writing)
+    assert done.stderr == ""
