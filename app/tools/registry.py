@@ -117,11 +117,18 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
+def _system(error: OSError) -> str:
+    return f"the system refused it: {(error.strerror or 'unknown error').lower()}"
+
+
 def preview(call: ToolCall, workspace: Workspace) -> Preview:
     """Say what a call would do; a call that cannot work has a ``problem``."""
     if problem := validate(call):
         return Preview(kind="text", title=call.name, problem=problem)
-    return TOOLS[call.name].preview(coerce(call).arguments, workspace)
+    try:
+        return TOOLS[call.name].preview(coerce(call).arguments, workspace)
+    except OSError as error:
+        return Preview(kind="text", title=call.name, problem=_system(error))
 
 
 async def run(
@@ -134,6 +141,9 @@ async def run(
     """Run a call; a file that is no longer what ``expected`` showed is not touched."""
     if problem := validate(call):
         return failure(problem)
-    result = await tools[call.name].run(coerce(call).arguments, workspace, on_output, expected)
+    try:
+        result = await tools[call.name].run(coerce(call).arguments, workspace, on_output, expected)
+    except OSError as error:
+        return failure(_system(error))
     output = result.output.encode("utf-8", "backslashreplace").decode("utf-8")
     return ToolResult(ok=result.ok, output=output)

@@ -12,7 +12,7 @@ from .base import OutputSink, Preview, ToolResult
 
 
 class Write:
-    """Writes a whole file; the line ends and the byte order mark that it had are kept."""
+    """Writes a whole file; the byte order mark and the line ends that it had are kept."""
 
     name: str = "write"
     description: str = "Create a file, or replace its whole content."
@@ -49,7 +49,7 @@ def _plan(arguments: Mapping[str, Any], workspace: Workspace) -> changes.Change:
     content = arguments["content"]
     encode(content)
     before = workspace.check_writable(arguments["path"])
-    if before is not None:
+    if before is not None and "\r" not in content:
         content = with_line_ends(content, before.text.line_end)
     done = f"wrote {path} ({len(split_lines(content))} lines)"
     return changes.Change(path, before, content, done)

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 MAX_LINKS = 40
 MAX_NAME = 255
+MAX_PATH = 4096
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 # Characters that some file systems drop from names: ".g\u200cit" is ".git" there.
@@ -64,6 +65,8 @@ def split_path(path: str, root: str) -> list[str]:
         os.fsencode(path)
     except UnicodeEncodeError:
         raise WorkspaceError("the path has a character that no file name can have") from None
+    if len(path) > MAX_PATH:
+        raise WorkspaceError("the path is too long; use a shorter one")
     if path.startswith("/"):
         path = _below(path, root)
     parts = [part for part in path.split("/") if part not in ("", ".")]

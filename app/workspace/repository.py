@@ -5,6 +5,7 @@ Everything here may take a while and runs no code of the repository: use it from
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -119,7 +120,7 @@ def walk_files(root: str | Path, below: str = ".") -> Listing:
     """List the regular files below a folder without asking git."""
     found: list[str] = []
     note = "not a git repository: every file counts, except in folders of tools and caches"
-    with place_of(str(Path(root).resolve()), below) as place:
+    with place_of(str(Path(root).resolve()), below) as place, contextlib.suppress(OSError):
         walk = os.fwalk(place.name, dir_fd=place.folder)
         for folder, folders, names, descriptor in walk:
             folders[:] = sorted(name for name in folders if name not in SKIPPED_FOLDERS)
@@ -178,15 +179,15 @@ def _branch(root: Path) -> str | None:
     if git_path is None:
         return None
     os.environ.setdefault("GIT_PYTHON_GIT_EXECUTABLE", git_path)
-    import git  # 90 ms, so not before it is needed
-
     try:
+        import git  # 90 ms, so not before it is needed
+
         with git.Repo(root) as repository:
-            if repository.head.is_detached:
-                return repository.head.commit.hexsha[:7]
-            return repository.active_branch.name
+            if not repository.head.is_detached:
+                return repository.active_branch.name
     except Exception:  # whatever a broken .git makes of the library
         return None
+    return (_git(root, "rev-parse", "--short=7", "HEAD") or b"").decode("ascii").strip() or None
 
 
 def _git(root: Path, *arguments: str) -> bytes | None:

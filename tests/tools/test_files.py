@@ -87,6 +87,11 @@ async def test_write_keeps_the_files_habits(call: Call, workspace: Workspace) ->
     assert file.stat().st_mode & 0o777 == 0o755
 
 
+async def test_write_takes_line_ends_that_it_is_given(call: Call, workspace: Workspace) -> None:
+    await call("write", path="calc.py", content="a\r\nb\r\n")
+    assert (workspace.root / "calc.py").read_bytes() == b"a\r\nb\r\n"
+
+
 def test_write_shows_both_whole_texts(show: Callable[..., Preview]) -> None:
     shown = show("write", path="calc.py", content="x\n")
     assert (shown.kind, shown.path) == ("diff", "calc.py")

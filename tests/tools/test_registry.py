@@ -99,6 +99,24 @@ def test_a_preview_never_raises(workspace: Workspace, name: str, arguments: dict
     assert shown.problem is None or shown.problem
 
 
+async def test_a_system_that_refuses_is_told_in_words(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr("os.pipe", refuse)
+    call = ToolCall(name="bash", arguments={"command": "true"})
+    result = await registry.run(call, workspace, lambda _: None)
+    assert result.output == "error: the command could not be started: Too many open files"
+    monkeypatch.setattr("os.readlink", lambda *_, **__: refuse())
+    monkeypatch.setattr("os.stat", refuse)
+    call = ToolCall(name="glob", arguments={"pattern": "*", "path": "tests"})
+    words = "the system refused it: too many open files"
+    assert registry.preview(call, workspace).problem == words
+    assert (await registry.run(call, workspace, lambda _: None)).output == f"error: {words}"
+
+
 async def test_answers_have_no_half_characters(workspace: Workspace) -> None:
     call = ToolCall(name="glob", arguments={"pattern": "\udcff*"})
     result = await registry.run(call, workspace, lambda _: None)

@@ -82,6 +82,7 @@ def hostile(workspace: Workspace, outside: Path) -> dict[str, str]:
         "nul": "src/calc.py\0.txt",
         "half character": "src/\ud800.py",
         "long name": "a" * 300,
+        "long path": "src/" * 2_000 + "calc.py",
         "below a file": "src/calc.py/x",
     }
 
