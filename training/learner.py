@@ -15,7 +15,7 @@ from .engines.generation import generate
 from .guard import Guard
 from .protocol import Completion, GuardReport, Learn, LessonResult, Outcome, StepMetrics
 from .snapshots import Replay
-from .stepper import NonFinite, Stepper, StepResult, StepSettings, Target
+from .stepper import NonFinite, Stepper, StepResult, StepSettings, Target, confidence
 
 if TYPE_CHECKING:
     from .anchors import Bank, Watch
@@ -54,7 +54,6 @@ class Commit:
 
     replay: Replay | None
     related_anchors: tuple[str, ...]
-    optimizer: Callable[[], State]
     figures: dict[str, float]
 
 
@@ -299,7 +298,7 @@ class Attempt:
             ):
                 token = answer.wanted(position)
                 sure = float(answer.teacher[position][token].exp())
-                enough = min(self.settings.step.confidence, TEACHER_PART * sure)
+                enough = min(confidence(self.request.temperature), TEACHER_PART * sure)
                 targets.append(Target(answer, position, token, enough))
         return targets
 
@@ -371,6 +370,5 @@ class Attempt:
         return Commit(
             replay=replay,
             related_anchors=tuple(sorted(self.own_related)),
-            optimizer=self.stepper.optimizer_state,
             figures={k: v for k, v in figures.items() if math.isfinite(v)},
         )

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-SMALLEST, LARGEST = 1 / 64, 4.0
+FIRST, SMALLEST, LARGEST = 1 / 2, 1 / 256, 32.0
 REFINEMENTS = 2
 BUDGET_TRIES = 4
 ENOUGH_OF_BUDGET = 0.6
@@ -24,15 +24,21 @@ class Choice:
 def smallest_following(follows: Callable[[float], bool]) -> float | None:
     """The smallest scale at which the decision follows; None when none up to the largest does.
 
-    Scales are tried upwards in powers of two, so a decision that flips and flips back at
-    larger scales is still found early; then the last interval is halved a few times.
+    From the first guess scales are doubled until one follows, or halved while they do; then
+    the last interval is divided a few times.
     """
-    low, scale = 0.0, SMALLEST
-    while not follows(scale):
-        low, scale = scale, scale * 2
-        if scale > LARGEST:
-            return None
-    for _ in range(REFINEMENTS if low else 0):
+    scale = FIRST
+    if follows(scale):
+        while scale > SMALLEST and follows(scale / 2):
+            scale /= 2
+    else:
+        scale *= 2
+        while not follows(scale):
+            scale *= 2
+            if scale > LARGEST:
+                return None
+    low = scale / 2
+    for _ in range(REFINEMENTS):
         middle = math.sqrt(low * scale)
         if follows(middle):
             scale = middle
@@ -66,6 +72,8 @@ def largest_affordable(cost: Callable[[float], float], budget: float, most: floa
             continue
         ratio = (0.9 * budget / max(price, budget * 1e-4)) ** (1 / power)
         scale = min(most, scale * min(max(ratio, 0.02), 8.0))
+        if scale == last[0]:
+            break
     return best
 
 

@@ -1,7 +1,8 @@
 """The tree of committed adapters on disk: written whole or not at all.
 
-A snapshot is a directory ``snapshots/ID`` with ``adapter.safetensors``,
-``optimizer.safetensors`` and ``manifest.json``; it is written under a temporary name, synced
+A snapshot is a directory ``snapshots/ID`` with ``adapter.safetensors`` and
+``manifest.json``, and ``optimizer.safetensors`` where an engine's optimiser has a state that
+outlives a lesson; it is written under a temporary name, synced
 and renamed into place, and only then does ``current`` name it. Killing the process at any
 moment leaves ``current`` on a complete snapshot. Of a pruned snapshot only the manifest stays.
 """
@@ -262,14 +263,14 @@ class SnapshotStore:
         parent: str | None,
         lesson: str,
         adapter: dict[str, Tensor],
-        optimizer: dict[str, Tensor],
+        optimizer: dict[str, Tensor] | None = None,
         describe: dict[str, Any],
     ) -> Manifest:
         """Write a snapshot and make it current; raises ``disk_full`` with nothing changed."""
         from safetensors.torch import save
 
         self.require_writable()
-        files = {ADAPTER: save(adapter), OPTIMIZER: save(optimizer)}
+        files = {ADAPTER: save(adapter)} | ({OPTIMIZER: save(optimizer)} if optimizer else {})
         names = self._names()
         sequence = int(names[-1].split("-")[0]) + 1 if names else 1
         manifest = Manifest(

@@ -229,7 +229,6 @@ class LocalEngine:
                 parent=self._snapshot,
                 lesson=request.lesson.id,
                 adapter=policy.adapter.state(),
-                optimizer=proved.optimizer(),
                 describe={
                     "model": policy.loaded.identity,
                     "rank": policy.adapter.settings.rank,

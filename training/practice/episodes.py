@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from random import Random
 
-from continualcode_tui.training.protocol import ChatMessage
-from continualcode_tui.training.teacher import trailing_block
-
+from ..protocol import ChatMessage
+from ..teacher import trailing_block
 from .tasks import any_task
 from .tasks.base import Choice, Correction, Task, Turn, bash, make_call, proposal, tool, user, words
 from .tasks.commands import CommandTask
@@ -251,11 +250,11 @@ def denial(names: Names, task: Task, long: bool) -> list[Turn]:
 
 def _again(names: Names, task: Task, correction: Correction) -> list[Turn]:
     """Another request of the same kind, which follows the correction too."""
+    before = task.options[correction.option]
     for _ in range(20):
         again = type(task)(names)
         option = again.options.get(correction.option)
-        same = option is not None and option.wordings == task.options[correction.option].wordings
-        if same and option.usual.keys() == task.options[correction.option].usual.keys():
+        if option and (option.wordings, option.known) == (before.wordings, before.known):
             return _another(again, again.revise(correction))
     return []
 

@@ -16,13 +16,13 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
-from continualcode_tui.training.protocol import ChatMessage, ToolCall
-from continualcode_tui.training.teacher import trailing_block
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from ..protocol import ChatMessage, ToolCall
+from ..teacher import trailing_block
 from .episodes import DENIED, system, system_text
 from .model import as_dicts, as_tools
 from .tasks import SHARES
@@ -75,9 +75,7 @@ class Model:
 
     def __init__(self, folder: Path) -> None:
         self.tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
-        self.model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=torch.float32
-        ).eval()
+        self.model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
         self.tools = as_tools(TOOLS)
 
     def prompt(self, turns: Sequence[Turn]) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
-from continualcode_tui.training.protocol import ChatMessage
-from continualcode_tui.training.teacher import render_call
-
+from ..protocol import ChatMessage
+from ..teacher import render_call
 from .tasks.base import Turn
 from .tokenizer import END, TOOLS_LINE
 
@@ -68,7 +68,7 @@ def render_all(turns: Sequence[Turn]) -> str:
     return "".join(render(turn.message) for turn in turns)
 
 
-def configuration(vocabulary: int, end: int, pad: int, **sizes: int) -> dict[str, object]:
+def configuration(vocabulary: int, end: int, pad: int, **sizes: int) -> dict[str, Any]:
     """The arguments of ``Qwen3Config``."""
     return {
         **SIZES,
@@ -84,7 +84,7 @@ def configuration(vocabulary: int, end: int, pad: int, **sizes: int) -> dict[str
     }
 
 
-def as_tools(names: Sequence[str]) -> list[dict[str, object]]:
+def as_tools(names: Sequence[str]) -> list[dict[str, Any]]:
     """Tool schemas that hold nothing but the names, which is all that the template shows."""
     schema = {"type": "object", "properties": {}}
     return [
@@ -93,7 +93,7 @@ def as_tools(names: Sequence[str]) -> list[dict[str, object]]:
     ]
 
 
-def as_dicts(messages: Sequence[ChatMessage]) -> list[dict[str, object]]:
+def as_dicts(messages: Sequence[ChatMessage]) -> list[dict[str, Any]]:
     """Messages in the form that ``apply_chat_template`` takes."""
     return [
         {

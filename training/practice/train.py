@@ -58,10 +58,10 @@ def causal_attention(
     **_: object,
 ) -> tuple[Tensor, None]:
     """Causal attention by plain products; its gradient is faster on a CPU for short texts."""
-    del attention_mask
-    groups = module.num_key_value_groups
-    key, value = (one.repeat_interleave(groups, dim=1) for one in (key, value))
+    del module, attention_mask
     batch, heads, length, width = query.shape
+    groups = heads // key.shape[1]
+    key, value = (one.repeat_interleave(groups, dim=1) for one in (key, value))
     if length > MATMUL_UP_TO or query.is_cuda:
         mixed = nn.functional.scaled_dot_product_attention(
             query, key, value, is_causal=True, scale=scaling
@@ -177,7 +177,8 @@ class Trainer:
         end, pad = self.tokenizer.convert_tokens_to_ids([END, PAD])
         config = Qwen3Config(**configuration(len(self.tokenizer), end, pad))
         config._attn_implementation = ATTENTION
-        self.model = Qwen3ForCausalLM(config).to(self.device)
+        self.model = Qwen3ForCausalLM(config)
+        nn.Module.to(self.model, self.device)
         self.model.config.use_cache = False
         self.optimizers = self._optimizers()
         self.rates = [[group["lr"] for group in one.param_groups] for one in self.optimizers]

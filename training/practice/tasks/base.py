@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple
 
-from continualcode_tui.training.protocol import ChatMessage, ToolCall
-
+from ...protocol import ChatMessage, ToolCall
 from ..vocabulary import Names
 from ..wording import phrases, say, sections
 

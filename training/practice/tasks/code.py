@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from continualcode_tui.training.protocol import ToolCall
-
+from ...protocol import ToolCall
 from ..vocabulary import Names
 from ..wording import ask
 from .base import Choice, Option, Task, make_call, written

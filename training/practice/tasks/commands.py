@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from continualcode_tui.training.protocol import ToolCall
-
+from ...protocol import ToolCall
 from ..vocabulary import Names
 from ..wording import ask
 from .base import Choice, Option, Task, bash, count

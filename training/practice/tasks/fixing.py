@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from continualcode_tui.training.protocol import ToolCall
-
+from ...protocol import ToolCall
 from ..vocabulary import Names
 from ..wording import append, ask
 from .base import (

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from continualcode_tui.training.protocol import ToolCall
-
+from ...protocol import ToolCall
 from ..wording import say
 from .base import Choice, Task, bash
 
