@@ -55,6 +55,11 @@ class Command:
         """The command as it is typed."""
         return f"/{self.name} {self.usage}".strip()
 
+    @property
+    def takes_text(self) -> bool:
+        """Whether it means nothing without words after it."""
+        return bool(self.usage) and not self.usage.startswith("[")
+
 
 async def _help(host: CommandHost, _: str) -> None:
     host.show("help")
@@ -102,7 +107,7 @@ async def _quit(host: CommandHost, _: str) -> None:
 COMMANDS: tuple[Command, ...] = (
     Command("help", "keys and commands", _help),
     Command("clear", "begin a new conversation; lessons stay learned", _clear),
-    Command("note", "tell the teacher of the next correction something more", _note, "TEXT"),
+    Command("note", "tell the teacher of the next correction something more", _note, "[TEXT]"),
     Command("metrics", "loss, KL and every figure of the last lesson", _metrics),
     Command("lessons", "every lesson and what came of it", _lessons),
     Command("undo", "take back the newest learned lesson", _undo),

@@ -1,0 +1,270 @@
+"""The main screen: conversation, pending call, prompt and status, and the session behind them."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.css.query import QueryType
+from textual.widget import Widget
+
+from ...themes.palettes import THEMES
+from ...training.protocol import Loaded
+from ...widgets.conversation import Conversation
+from ...widgets.prompt import Completion, Prompt
+from ...widgets.status_bar import StatusBar
+from .. import commands
+from ..agent.proposal import Decision, Proposal
+from ..controllers.session import SessionController
+from ..events import AgentEvent, Severity
+from ..messages import AgentSpoke
+from ..state import ChatState, Phase
+from ..tools.base import ToolResult
+from ..workspace.workspace import Workspace
+from .desk import DecisionDesk
+from .learning import LearningPanel
+from .transcript import Transcript
+
+if TYPE_CHECKING:
+    from ..settings import Settings
+
+TYPING_PAUSE = 1.0
+"""Seconds without a key after which the user no longer counts as typing."""
+
+
+class ChatScreen(ChatState):
+    """Composes the widgets and passes what they say to the session."""
+
+    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 - declared so by Screen
+        (0, "-narrow"),
+        (80, "-normal"),
+        (120, "-wide"),
+    ]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "interrupt", "stop", show=False, id="chat.interrupt"),
+        Binding("tab", "switch_focus", "switch", show=False, id="chat.switch"),
+        Binding("ctrl+t", "toggle_learning", "learning", show=False, id="chat.learning"),
+    ]
+    DEFAULT_CSS = """
+    ChatScreen {
+        #main { width: 1fr; height: 1fr; }
+        Conversation { height: 1fr; min-height: 3; }
+    }
+    """
+
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        super().__init__()
+        self.settings = settings
+        self.set_reactive(ChatState.repository, folder.name or str(folder))
+        self.session = SessionController(
+            settings=settings, folder=folder, present=self._hear, decide=self._decide
+        )
+        self._transcript = Transcript(self)
+        self._last_key = 0.0
+
+    def compose(self) -> ComposeResult:
+        """The learning panel lies beside the conversation where there is room, else below it."""
+        with Vertical(id="main"):
+            yield Conversation()
+            yield LearningPanel()
+            yield DecisionDesk(arm_delay=self.settings.arm_delay, typing=self._is_typing)
+            yield Prompt(
+                [
+                    Completion(f"/{c.name}", c.help, takes_text=c.takes_text)
+                    for c in commands.COMMANDS
+                ]
+            )
+        yield StatusBar().data_bind(
+            state=ChatState.phase,
+            detail=ChatState.detail,
+            repository=ChatState.repository,
+            branch=ChatState.branch,
+            dirty=ChatState.dirty,
+            engine=ChatState.engine,
+            model=ChatState.model,
+            lessons=ChatState.lessons,
+            context_used=ChatState.context_used,
+            losses=ChatState.losses,
+        )
+
+    def on_mount(self) -> None:
+        """Start the session after the screen is there."""
+        self.query_one(Prompt).focus()
+        self.run_worker(
+            self._start(), group="session", exit_on_error=True, description="start the session"
+        )
+
+    async def _start(self) -> None:
+        await self.session.start()
+        await self.refresh_repository()
+
+    # --- the session speaks -------------------------------------------------------------
+
+    def _hear(self, event: AgentEvent) -> None:
+        self.post_message(AgentSpoke(event))
+
+    async def on_agent_spoke(self, message: AgentSpoke) -> None:
+        """Show what was said; messages come one by one, so the order stays."""
+        message.stop()
+        self._transcript.present(message.event)
+
+    async def _decide(self, proposal: Proposal) -> Decision:
+        repository = self.session.repository
+        root = repository.root if repository else Path.cwd()
+        return await self.query_one(DecisionDesk).decide(proposal, Workspace(root))
+
+    # --- the state --------------------------------------------------------------------
+
+    def set_phase(self, phase: Phase, detail: str = "") -> None:
+        """Say what the agent does now."""
+        self.phase, self.detail = phase, detail
+        if phase == "ready":
+            self.run_worker(
+                self.refresh_repository(), group="repository", exclusive=True,
+                exit_on_error=False, description="read the repository's state",
+            )  # fmt: skip
+
+    def note_loaded(self, loaded: Loaded) -> None:
+        """The engine is ready."""
+        name = Path(loaded.model_name).name if loaded.engine == "local" else loaded.model_name
+        self.engine, self.model = loaded.engine, name
+        self.note_lessons()
+        self.set_phase("ready")
+
+    def note_lessons(self) -> None:
+        """Count the lessons that stand."""
+        self.lessons = sum(1 for record in self.session.lessons() if record.standing == "learned")
+
+    def note_steps(self) -> None:
+        """A gradient step was taken."""
+        metrics = self.session.metrics
+        self.losses = tuple(record.metrics.loss for record in metrics.steps)
+        self.query_one(LearningPanel).draw_curves(metrics, self.settings.kl_budget)
+
+    def note_context(self, tokens: int) -> None:
+        """The newest prompt and its answer took this many tokens."""
+        loaded = self.session.loaded
+        self.context_used = tokens / loaded.context_tokens if loaded else 0.0
+
+    def note_tool(self, result: ToolResult) -> None:
+        """A call ran; its error may become part of a correction, if the user wants."""
+        self.query_one(DecisionDesk).tool_error = None if result.ok else result.output
+
+    async def refresh_repository(self) -> None:
+        """Read branch and dirty state off the interface's thread."""
+        from ..workspace.repository import inspect
+
+        repository = self.session.repository
+        if repository is None:
+            return
+        now = await asyncio.to_thread(inspect, repository.root)
+        self.repository, self.branch, self.dirty = now.name, now.branch or "", now.dirty
+
+    # --- the user speaks ----------------------------------------------------------------
+
+    def _is_typing(self) -> bool:
+        prompt = self.query_one(Prompt)
+        recently = asyncio.get_running_loop().time() - self._last_key < TYPING_PAUSE
+        return prompt.has_focus_within and (recently or bool(prompt.text.strip()))
+
+    def on_prompt_typed(self, message: Prompt.Typed) -> None:
+        """A key in the prompt keeps the keys of a call from arming."""
+        message.stop()
+        if not message.text:
+            self._last_key = 0.0
+            return
+        self._last_key = asyncio.get_running_loop().time()
+        panel = self.query_one(DecisionDesk).panel
+        if panel is not None:
+            panel.note_keystroke()
+
+    async def on_prompt_submitted(self, message: Prompt.Submitted) -> None:
+        """Run a command, or put the request to the agent."""
+        message.stop()
+        text = message.text.strip()
+        if text.startswith("/"):
+            self.run_worker(
+                commands.run(self, text), group="command", exit_on_error=True,
+                description="run a command",
+            )  # fmt: skip
+        elif text and self.session.busy:
+            message.prompt.text = text
+            self.say("The agent is at work; Esc stops it.", "warning")
+        elif text:
+            self.run_worker(
+                self.session.submit(text), group="turn", exit_on_error=True,
+                description="answer a request",
+            )  # fmt: skip
+
+    async def action_interrupt(self) -> None:
+        """Stop what is under way."""
+        await self.session.interrupt()
+
+    async def on_proposal_panel_stop_requested(self) -> None:
+        """Esc on a call decides nothing and stops the agent."""
+        await self.session.interrupt()
+        self.query_one(Prompt).focus()
+
+    def action_switch_focus(self) -> None:
+        """Go from the pending call to the prompt, else on to the next widget."""
+        panel = self.query_one(DecisionDesk).panel
+        if panel is not None and panel.has_focus:
+            self.query_one(Prompt).focus()
+        else:
+            self.focus_next()
+
+    def focus_next(self, selector: str | type[QueryType] = "*") -> Widget | None:
+        """From the prompt a pending call comes next."""
+        panel = self.query_one(DecisionDesk).panel
+        if panel is None or panel.shut or not self.query_one(Prompt).has_focus_within:
+            return super().focus_next(selector)
+        panel.focus()
+        return panel
+
+    def action_toggle_learning(self) -> None:
+        """Show or hide what the last lesson did."""
+        self.query_one(LearningPanel).toggle()
+
+    # --- what commands may do -----------------------------------------------------------
+
+    def say(self, text: str, severity: Severity = "information") -> None:
+        """Put one sentence into the conversation."""
+        self.query_one(Conversation).add_notice(text, severity)
+
+    def show(self, screen: str) -> None:
+        """Open a screen by name."""
+        if screen == "help":
+            from .help import HelpScreen
+
+            self.app.push_screen(HelpScreen())
+        elif screen == "metrics":
+            from .metrics import MetricsScreen
+
+            self.app.push_screen(MetricsScreen(self.session))
+        else:
+            from .lessons import LessonsScreen
+
+            self.app.push_screen(LessonsScreen(self.session), lambda _: self.note_lessons())
+
+    async def clear_conversation(self) -> None:
+        """Begin a new conversation."""
+        self.session.clear()
+        if not self.session.busy:
+            self.query_one(Conversation).clear()
+            self.query_one(LearningPanel).display = False
+
+    def use_theme(self, name: str) -> None:
+        """Change the theme, or say which there are."""
+        names = [theme.name for theme in THEMES]
+        if name in names:
+            self.app.theme = name
+        else:
+            self.say(f"The themes are {', '.join(names)}; now it is {self.app.theme}.")
+
+    async def leave(self) -> None:
+        """End the program."""
+        await self.app.run_action("app.leave")

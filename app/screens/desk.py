@@ -1,0 +1,168 @@
+"""The desk: where a proposal lies until the user has decided about it.
+
+The panel with the call stays; below it opens the box for a correction or the editor for the
+arguments. While one of them is open no key can reach the call; Esc in them goes back to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from textual.containers import Vertical
+from textual.widget import Widget
+
+from ...training.protocol import ToolCall
+from ...widgets.arguments_editor import ArgumentsEditor
+from ...widgets.correction_box import CorrectionBox
+from ...widgets.proposal_panel import CallPreview, ProposalPanel
+from ..agent.proposal import Approve, Decision, Deny, Edit, Proposal
+from ..controllers.approval import pattern
+from ..tools import registry
+from ..tools.base import Preview
+from ..workspace.workspace import Workspace
+
+
+def call_preview(tool: str, preview: Preview) -> CallPreview:
+    """A tool's preview as the panel takes it."""
+    return CallPreview(tool=tool, **asdict(preview))
+
+
+class DecisionDesk(Vertical):
+    """Shows the pending proposal and turns what the user does into a decision.
+
+    ``typing`` says whether the user is typing elsewhere, in which case the focus stays there.
+    """
+
+    DEFAULT_CSS = """
+    DecisionDesk { height: auto; display: none; }
+    DecisionDesk.-busy { display: block; }
+    DecisionDesk > ProposalPanel { max-height: 50vh; }
+    DecisionDesk > ProposalPanel.-shut { max-height: 30vh; }
+    """
+
+    def __init__(self, *, arm_delay: float, typing: Callable[[], bool]) -> None:
+        super().__init__()
+        self._arm_delay = arm_delay
+        self._typing = typing
+        self._pending: asyncio.Future[Decision] | None = None
+        self._proposal: Proposal | None = None
+        self._workspace: Workspace | None = None
+        self.tool_error: str | None = None
+
+    @property
+    def panel(self) -> ProposalPanel | None:
+        """The panel of the pending proposal."""
+        found = self.query(ProposalPanel)
+        return found.first() if found else None
+
+    async def decide(self, proposal: Proposal, workspace: Workspace) -> Decision:
+        """Show a proposal and wait for the user's decision; cancelled when interrupted."""
+        self._proposal, self._workspace = proposal, workspace
+        self._pending = asyncio.get_running_loop().create_future()
+        panel = ProposalPanel(
+            call_preview(proposal.call.name, proposal.preview),
+            always=pattern(proposal.call),
+            arm_delay=self._arm_delay,
+        )
+        try:
+            await self.mount(panel)
+            self.add_class("-busy")
+            if not self._typing():
+                panel.focus()
+            return await self._pending
+        finally:
+            self._pending = self._proposal = None
+            self.remove_class("-busy")
+            await self.remove_children()
+
+    def _settle(self, decision: Decision) -> None:
+        if self._pending is not None and not self._pending.done():
+            self._pending.set_result(decision)
+
+    async def _open(self, widget: Widget) -> None:
+        await self.mount(widget)
+        widget.focus()
+
+    async def _back_to_call(self) -> None:
+        await self.query("CorrectionBox, ArgumentsEditor").remove()
+        panel, proposal = self.panel, self._proposal
+        if panel is not None and proposal is not None:
+            await panel.show_preview(call_preview(proposal.call.name, proposal.preview))
+            panel.rearm()
+            panel.focus()
+
+    # --- the call ---------------------------------------------------------------------
+
+    def on_proposal_panel_approved(self, message: ProposalPanel.Approved) -> None:
+        """Run the call as it is shown."""
+        message.stop()
+        self._settle(Approve())
+
+    def on_proposal_panel_always_requested(self, message: ProposalPanel.AlwaysRequested) -> None:
+        """Run it, and exactly this call again without asking."""
+        message.stop()
+        self._settle(Approve(always=True))
+
+    async def on_proposal_panel_deny_requested(self, message: ProposalPanel.DenyRequested) -> None:
+        """Ask what it should do instead."""
+        message.stop()
+        await self._open(CorrectionBox(suggestion=self.tool_error))
+
+    async def on_proposal_panel_edit_requested(self, message: ProposalPanel.EditRequested) -> None:
+        """Open the arguments."""
+        message.stop()
+        if self._proposal is None:
+            return
+        call = self._proposal.call
+        tool = registry.TOOLS[call.name]
+        editor = ArgumentsEditor(
+            dict(tool.parameters),
+            dict(call.arguments),
+            language_hint=str(call.arguments.get("path", "")),
+            validate=lambda arguments: registry.validate(self._edited(arguments)),
+        )
+        await self._open(editor)
+
+    # --- the correction ---------------------------------------------------------------
+
+    def on_correction_box_submitted(self, message: CorrectionBox.Submitted) -> None:
+        """Deny with what was written."""
+        message.stop()
+        self._settle(Deny(message.text))
+
+    async def on_correction_box_cancelled(self, message: CorrectionBox.Cancelled) -> None:
+        """Go back to the call."""
+        message.stop()
+        await self._back_to_call()
+
+    # --- the arguments ----------------------------------------------------------------
+
+    def _edited(self, arguments: Mapping[str, Any]) -> ToolCall:
+        assert self._proposal is not None
+        return ToolCall(name=self._proposal.call.name, arguments=dict(arguments))
+
+    async def on_arguments_editor_changed(self, message: ArgumentsEditor.Changed) -> None:
+        """Show what the edited call would do."""
+        message.stop()
+        if self._proposal is None or self._workspace is None or self.panel is None:
+            return
+        call = self._edited(message.arguments)
+        if registry.validate(call) is None:
+            preview = await asyncio.to_thread(
+                registry.preview, registry.coerce(call), self._workspace
+            )
+            if self.panel is not None:
+                await self.panel.show_preview(call_preview(call.name, preview))
+
+    def on_arguments_editor_submitted(self, message: ArgumentsEditor.Submitted) -> None:
+        """Run the call with these arguments."""
+        message.stop()
+        self._settle(Edit(message.arguments))
+
+    async def on_arguments_editor_cancelled(self, message: ArgumentsEditor.Cancelled) -> None:
+        """Go back to the call."""
+        message.stop()
+        await self._back_to_call()

@@ -1,0 +1,87 @@
+"""The learning panel: the stages of a lesson, then what it did to every token, and the curves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+
+from ...training.protocol import LessonResult, TokenReport
+from ...widgets.charts import LearningCharts, StepPoint
+from ...widgets.heatmap import HeatmapView, TokenCell
+from ...widgets.stages import LessonStages
+
+if TYPE_CHECKING:
+    from ..controllers.metrics import Metrics
+
+
+def token_cells(tokens: Iterable[TokenReport]) -> list[TokenCell]:
+    """The tokens of a lesson as the heatmap takes them."""
+    return [
+        TokenCell(
+            text=token.text,
+            advantage=token.advantage,
+            before=token.before,
+            after=token.after,
+            teacher_token=token.teacher_token,
+            teacher=token.teacher,
+        )
+        for token in tokens
+    ]
+
+
+class LearningPanel(Vertical):
+    """Hidden until the first lesson; it lies beside the conversation where there is room."""
+
+    DEFAULT_CSS = """
+    LearningPanel {
+        display: none; height: auto; max-height: 45%;
+        background: $surface; border-top: solid $panel; padding: 0 1;
+        #evidence { height: auto; max-height: 12; display: none; }
+        &.-finished #evidence { display: block; }
+        HeatmapView { width: 1fr; height: auto; max-height: 12; }
+        LearningCharts { width: 1fr; height: 12; display: none; }
+    }
+    .-normal LearningPanel LearningCharts, .-wide LearningPanel LearningCharts { display: block; }
+    .-wide LearningPanel {
+        dock: right; width: 50; height: 100%; max-height: 100%;
+        border-top: none; border-left: solid $panel;
+        #evidence { layout: vertical; height: 1fr; max-height: 100%; }
+        HeatmapView { width: 100%; height: 1fr; max-height: 100%; }
+        LearningCharts { width: 100%; height: 16; }
+    }
+    """
+
+    def compose(self) -> ComposeResult:
+        """Stages above; heatmap and curves side by side, or one below the other."""
+        yield LessonStages()
+        with Horizontal(id="evidence"):
+            yield HeatmapView()
+            yield LearningCharts()
+
+    def begin(self) -> None:
+        """A lesson runs: show its stages, and not what the last one did."""
+        self.display = True
+        self.remove_class("-finished")
+
+    def finish(self, result: LessonResult) -> None:
+        """Show what a lesson did to the tokens that it was about."""
+        self.set_class(bool(result.tokens), "-finished")
+        self.query_one(HeatmapView).show(token_cells(result.tokens))
+
+    def toggle(self) -> None:
+        """Show the panel, or hide it."""
+        self.display = not self.display
+
+    def draw_curves(self, metrics: Metrics, kl_budget: float | None) -> None:
+        """Draw loss and KL so far."""
+        show_session(self.query_one(LearningCharts), metrics, kl_budget)
+
+
+def show_session(charts: LearningCharts, metrics: Metrics, kl_budget: float | None) -> None:
+    """Give the charts every step of the session, with a mark where each lesson begins."""
+    points = [StepPoint(step.metrics.loss, step.metrics.kl) for step in metrics.steps]
+    marks = [mark.steps_before + 0.5 for mark in metrics.lessons if mark.result.steps]
+    charts.show_session(points, marks, kl_budget)

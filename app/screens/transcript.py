@@ -1,0 +1,210 @@
+"""What the controllers say, put into the conversation, the learning panel and the state."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from ...training.protocol import LessonResult, Outcome
+from ...widgets.conversation import Conversation
+from ...widgets.entries import CallOutcome
+from ...widgets.stages import LessonStages, Tone
+from .. import events as said
+from ..agent.proposal import Approve, Deny, Edit, Proposal
+from ..controllers.approval import pattern
+from .learning import LearningPanel, token_cells
+
+if TYPE_CHECKING:
+    from .chat import ChatScreen
+
+CALL_START = "<tool_call>"
+TONES: dict[Outcome, Tone] = {
+    "learned": "success",
+    "in_context_only": "warning",
+    "gated": "plain",
+    "rolled_back": "warning",
+    "failed": "error",
+}
+
+
+class Transcript:
+    """Shows one event after another; holds nothing but the turn that streams."""
+
+    def __init__(self, screen: ChatScreen) -> None:
+        self._screen = screen
+        self._raw = ""
+        self._shown = 0
+        self._streamed = False
+
+    @property
+    def _conversation(self) -> Conversation:
+        return self._screen.query_one(Conversation)
+
+    @property
+    def _stages(self) -> LessonStages:
+        return self._screen.query_one(LessonStages)
+
+    def present(self, event: said.AgentEvent) -> None:
+        """Show an event."""
+        match event:
+            case said.TurnStarted() | said.TokenArrived() | said.TurnDropped() | said.TurnSampled():
+                self._turn(event)
+            case said.LessonStarted() | said.LessonStage() | said.LessonStep():
+                self._lesson_goes_on(event)
+            case said.LessonFinished():
+                self._lesson_ends(event)
+            case said.ProposalMade() | said.ProposalDecided():
+                self._proposal(event)
+            case said.ToolOutput(text=text):
+                self._streamed = True
+                self._conversation.add_output(text)
+            case said.ToolFinished():
+                self._tool_finished(event)
+            case said.EngineLoading() | said.EngineReady() | said.EngineFailed():
+                self._engine(event)
+            case said.UserSaid(text=text):
+                self._conversation.add_user(text)
+            case said.CallRejected(problem=problem):
+                self._conversation.add_notice(f"The model was told: {problem}", "warning")
+            case said.TurnFinished(reason=reason):
+                self._screen.set_phase("ready")
+                if reason:
+                    self._conversation.add_notice(reason, "warning")
+            case said.Notice(text=text, severity=severity):
+                self._conversation.add_notice(text, severity)
+
+    # --- the model's turn -------------------------------------------------------------
+
+    def _turn(
+        self,
+        event: said.TurnStarted | said.TokenArrived | said.TurnDropped | said.TurnSampled,
+    ) -> None:
+        match event:
+            case said.TurnStarted(retry=retry):
+                self._raw, self._shown = "", 0
+                self._screen.set_phase("thinking", "trying again" if retry else "")
+                self._conversation.begin_assistant()
+            case said.TokenArrived(text=text):
+                self._raw += text
+                prose = prose_of(self._raw)
+                if len(prose) > self._shown:
+                    self._conversation.append_assistant(prose[self._shown :])
+                    self._shown = len(prose)
+                elif CALL_START in self._raw:
+                    self._screen.set_phase("thinking", "writing a call")
+            case said.TurnDropped():
+                self._conversation.drop_assistant()
+            case said.TurnSampled(text=text, completion=completion):
+                self._conversation.end_assistant(text)
+                self._screen.note_context(completion.prompt_tokens + len(completion.tokens))
+
+    # --- calls ------------------------------------------------------------------------
+
+    def _proposal(self, event: said.ProposalMade | said.ProposalDecided) -> None:
+        match event:
+            case said.ProposalMade(rule=None):
+                self._screen.set_phase("waiting", "your decision")
+            case said.ProposalDecided(proposal=proposal, decision=decision, rule=rule):
+                outcome, detail = outcome_of(proposal, decision, rule)
+                self._conversation.add_call(
+                    proposal.call.name, proposal.preview.title, outcome, detail
+                )
+                self._streamed = False
+                if not isinstance(decision, Deny):
+                    self._screen.set_phase("running", proposal.call.name)
+            case _:
+                pass
+
+    def _tool_finished(self, event: said.ToolFinished) -> None:
+        if not self._streamed:
+            self._conversation.add_output(event.result.output)
+        self._conversation.end_call(event.result.ok, event.seconds)
+        self._screen.note_tool(event.result)
+
+    # --- lessons ----------------------------------------------------------------------
+
+    def _lesson_goes_on(
+        self, event: said.LessonStarted | said.LessonStage | said.LessonStep
+    ) -> None:
+        match event:
+            case said.LessonStarted(attempt=attempt):
+                self._screen.query_one(LearningPanel).begin()
+                self._stages.start()
+                detail = "again, after the worker ended" if attempt > 1 else ""
+                self._screen.set_phase("learning", detail)
+            case said.LessonStage(stage=stage, detail=detail, elapsed=elapsed):
+                self._stages.enter(stage, detail, elapsed)
+                self._screen.set_phase("learning", stage)
+            case said.LessonStep():
+                self._screen.note_steps()
+
+    def _lesson_ends(self, event: said.LessonFinished) -> None:
+        result = event.result
+        self._stages.finish(result.reason, TONES[result.outcome], result.seconds)
+        self._screen.query_one(LearningPanel).finish(result)
+        self._screen.note_lessons()
+        self._conversation.add_lesson(
+            result.outcome,
+            result.reason,
+            correction=event.lesson.correction,
+            figures=cost_of(result),
+            tokens=token_cells(result.tokens),
+        )
+
+    # --- the engine -------------------------------------------------------------------
+
+    def _engine(self, event: said.EngineLoading | said.EngineReady | said.EngineFailed) -> None:
+        match event:
+            case said.EngineLoading(message=message, fraction=fraction):
+                part = "" if fraction is None else f" {fraction:.0%}"
+                self._screen.set_phase("loading", f"{message}{part}")
+            case said.EngineReady(loaded=loaded):
+                self._screen.note_loaded(loaded)
+            case said.EngineFailed(message=message):
+                self._screen.set_phase("failed", "no engine")
+                self._conversation.add_notice(message, "error")
+
+
+def prose_of(raw: str) -> str:
+    """The words of a turn that streams, without its call or the beginning of one."""
+    prose, found, _ = raw.partition(CALL_START)
+    if found:
+        return prose.rstrip()
+    for length in range(len(CALL_START) - 1, 0, -1):
+        if raw.endswith(CALL_START[:length]):
+            return raw[:-length]
+    return raw
+
+
+def outcome_of(
+    proposal: Proposal, decision: Approve | Deny | Edit, rule: str | None
+) -> tuple[CallOutcome, str]:
+    """How a call ended, and the words beside it."""
+    match decision:
+        case Deny(correction=correction):
+            return "denied", correction
+        case Edit(arguments=arguments):
+            changed = {
+                name: value
+                for name, value in arguments.items()
+                if proposal.call.arguments.get(name) != value
+            }
+            return "edited", json.dumps(changed, ensure_ascii=False)
+        case Approve(always=always) if rule is None:
+            return (
+                "approved",
+                f"always, in this session: {pattern(proposal.call)}" if always else "",
+            )
+        case _:
+            return "rule", rule or ""
+
+
+def cost_of(result: LessonResult) -> str:
+    """What a lesson took."""
+    count = len(result.steps)
+    parts = [f"{count} step{'' if count == 1 else 's'}"] if count else []
+    if result.kl is not None:
+        parts.append(f"KL {result.kl:.3f}")
+    if result.seconds:
+        parts.append(f"{result.seconds:.1f} s")
+    return " · ".join(parts)
