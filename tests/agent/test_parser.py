@@ -93,6 +93,9 @@ def test_one_call_in_many_forms(turn: str, prose: str) -> None:
         (f"```json\n{JSON}\n```\nis a call.", f"```json\n{JSON}\n```\nis a call."),
         (f"Say {JSON} to read.", f"Say {JSON} to read."),
         ("a < b", "a < b"),
+        ("see <a|>", "see <a|>"),
+        ('{"type": "x", oops}', '{"type": "x", oops}'),
+        ('[{"type": "x"}, 3]', '[{"type": "x"}, 3]'),
         ("Done.<|im_end|>", "Done."),
     ],
 )
@@ -135,6 +138,11 @@ def test_words_are_words(turn: str, prose: str) -> None:
         ('<tool_call>{"name": "a", "arguments": {"x": ' + "9" * 5_000 + "}}", "too many digits"),
         ('<tool_call>{"name": "a", "arguments": {"x": ' + "[" * 99 + "]" * 99 + "}}", "too deeply"),
         ('<tool_call>{"name": "a", "arguments": {"x": 1e999}}', "1e999 is too large"),
+        (XML.replace("</function>", "<parameter=path>b</parameter></function>"), "stands twice"),
+        (XML.partition("</function>")[0], "cut off"),
+        ("<tool_call>3</tool_call>", "a call is an object"),
+        ('<tool_call>{"name": "a", "arguments": "{} {}"}</tool_call>', "after the object in"),
+        ('{"name": "a", "arguments": 3}', '"arguments" must be an object'),
         ("<think>I will read", "inside <think>"),
         ("<tool_call><function=read>calc.py</function></tool_call>", "which is no parameter"),
     ],
@@ -147,7 +155,11 @@ def test_problems_say_what_was_wrong(turn: str, words: str) -> None:
 
 
 def test_a_missing_argument_object_is_left_to_the_tool() -> None:
-    for turn in ('<tool_call>{"name": "read"}', '<tool_call>{"name": "read", "arguments": null}'):
+    for turn in (
+        '<tool_call>{"name": "read", "arguments": ""}',
+        '<tool_call>{"name": "read"}',
+        '<tool_call>{"name": "read", "arguments": null}',
+    ):
         assert parse_turn(turn).call == ToolCall(name="read", arguments={})
 
 

@@ -1,6 +1,7 @@
 """glob and grep."""
 
 import asyncio
+import shutil
 import time
 from collections.abc import Callable
 from itertools import pairwise
@@ -109,6 +110,17 @@ async def test_grep_falls_back_to_the_literal_text(call: Call) -> None:
     assert lines[0] == "calc.py:1: def add(a, b):"
     assert lines[1].startswith("[not a regular expression (missing )")
     assert lines[1].endswith("so it was searched for literally]")
+
+
+async def test_grep_lets_no_warning_through(call: Call) -> None:
+    assert (await call("grep", pattern="[[a]dd")).output.startswith("calc.py:1: ")
+
+
+async def test_a_search_that_dies_is_told(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.executable", shutil.which("false"))
+    assert "ended unexpectedly" in (await call("grep", pattern="add")).output
+    monkeypatch.setattr("sys.executable", "/nowhere")
+    assert "could not be started" in (await call("grep", pattern="add")).output
 
 
 async def test_grep_is_capped(call: Call, workspace: Workspace) -> None:

@@ -110,6 +110,15 @@ def test_outside_git_folders_are_walked(tmp_path: Path) -> None:
     assert (facts.git, facts.root, facts.branch) == (False, tmp_path / "src", None)
 
 
+def test_a_walk_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("continualcode_tui.app.workspace.repository.MAX_WALKED", 3)
+    for number in range(5):
+        (tmp_path / f"f{number}").write_text("")
+    listing = list_files(tmp_path)
+    assert len(listing.paths) == 3
+    assert "only the first 3 files" in listing.note
+
+
 def test_a_broken_git_folder_is_no_repository(tmp_path: Path) -> None:
     (tmp_path / ".git").mkdir()
     (tmp_path / ".git" / "HEAD").write_text("nonsense")
