@@ -43,7 +43,7 @@ Settings, as arguments, as CONTINUALCODE_... variables, or in config.toml:
   objective=forward_kl|reverse_kl|importance_sampling
   learning_rate=X kl_coef=X kl_budget=X max_steps=N
                                   of a lesson; each engine has its own defaults
-  load_checkpoint_path=PATH       an adapter to start from
+  load_checkpoint_path=PATH       the Tinker checkpoint to start from
   save_every=N                    exports the adapter after so many lessons (10)
   temperature=X max_tokens=N seed=N
                                   of sampling (0.3, 1024, 0)

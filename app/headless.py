@@ -7,6 +7,7 @@ import io
 import json
 import math
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -128,15 +129,21 @@ class Run:
         self._progress = progress
         self._feedback: Feedback | None = None
         self._last_stage = ""
+        self._signal = 0
         self._ended_here = False
         self.listener_gone = False
 
     async def go(self, request: str, feedback: Feedback) -> int:
         """Start, answer the request, close; the last line is always ``done``."""
         self._feedback = feedback
+        self._end_on_signals()
         try:
             if await self.session.start():
                 await self.session.submit(request)
+        except asyncio.CancelledError:
+            if not self._signal:
+                raise
+            return 128 + self._signal
         finally:
             await self.session.close()
         if feedback.unused:
@@ -151,6 +158,18 @@ class Run:
             }
         )
         return self.status
+
+    def _end_on_signals(self) -> None:
+        """Stop the tool and the worker too when this process is told to end."""
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+
+        def end(number: int) -> None:
+            self._signal = number
+            if task is not None:
+                task.cancel()
+
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, end, number)
 
     async def decide(self, proposal: Proposal) -> Decision:
         """Take the next line's decision, or end the run."""

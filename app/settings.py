@@ -85,7 +85,7 @@ class Settings(BaseSettings):
     """The most steps one lesson may take."""
 
     load_checkpoint_path: str | None = None
-    """An adapter to start from, instead of the newest of this repository."""
+    """The Tinker checkpoint to start from, instead of the newest of this repository."""
 
     save_every: int = Field(default=10, ge=1)
     """After how many lessons the adapter is exported as well."""
@@ -154,6 +154,9 @@ class Settings(BaseSettings):
             raise ValueError("engine=local needs model_name=…, a hub name or a folder")
         if self.engine == "practice" and self.model_name:
             raise ValueError("model_name needs engine=local or engine=tinker beside it")
+        for name in ("base_url", "load_checkpoint_path"):
+            if getattr(self, name) and self.engine != "tinker":
+                raise ValueError(f"{name} needs engine=tinker beside it")
         return self
 
     def worker_argv(self) -> list[str] | None:

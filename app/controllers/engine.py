@@ -161,6 +161,11 @@ class EngineController:
             await self._client.cancel(self._current)
 
     @property
+    def asked(self) -> bool:
+        """Whether the worker owes an answer."""
+        return self._current is not None
+
+    @property
     def max_tokens(self) -> int:
         """The most tokens of one turn, which leave half of the context to the conversation."""
         wanted = self._settings.max_tokens

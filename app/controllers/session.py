@@ -105,7 +105,9 @@ class SessionController:
         self.repository = await asyncio.to_thread(inspect, self.folder)
         if not self.repository.git:
             self._present(
-                Notice(f"{self.repository.root} is not a git repository; changes cannot be undone.")
+                Notice(
+                    f"{self.repository.root} is not a git repository; git cannot bring files back."
+                )
             )
         self._engine = EngineController(
             settings=self.settings,
@@ -133,10 +135,14 @@ class SessionController:
         if self._engine is None or not self.busy:
             return
         self._interrupts += 1
+        if self._lessons is not None:
+            self._lessons.stop()
         if self._turn is not None:
-            await self._turn.interrupt()
-        if self._interrupts > 1:
+            self._turn.interrupt()
+        if self._interrupts > 1 and self._engine.asked:
             await self._engine.kill()
+        else:
+            await self._engine.cancel_current()
 
     async def undo(self) -> Undone | None:
         """Take back the newest learned lesson; None when there was nothing to take back."""

@@ -117,13 +117,11 @@ class TurnController:
         self._keep()
         self._present(end)
 
-    async def interrupt(self) -> None:
-        """Stop sampling, the waiting proposal, the tool and the lesson."""
+    def interrupt(self) -> None:
+        """Stop the waiting proposal and the tool, and go no further."""
         self._stopped = True
-        self._lessons.stop()
         for task in self._waiting:
             task.cancel()
-        await self._engine.cancel_current()
 
     # --- the loop -----------------------------------------------------------------------
 

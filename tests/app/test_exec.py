@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import json
-import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -222,18 +223,21 @@ def test_numbers_that_json_lacks_are_null(stage: Stage, run: Exec) -> None:
     assert lesson["loss"] is None
 
 
-def test_standard_input_and_a_listener_that_goes_away(stage: Stage) -> None:
-    """The console script, in a pipe: the reader leaves after the first line."""
-    stage.write_script(completions=[WRITE, "Done."], lessons=[{"hang": "gate"}])
-    process = subprocess.Popen(
-        [str(SCRIPT), "exec", "go", "--feedback", "-", "--then", "approve", *stage.arguments()],
+def start(stage: Stage, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [str(SCRIPT), "exec", "go", *arguments, *stage.arguments()],
         cwd=stage.folder,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env=dict(os.environ),
         text=True,
     )
+
+
+def test_standard_input_and_a_listener_that_goes_away(stage: Stage) -> None:
+    """The console script, in a pipe: the reader leaves after the first line."""
+    stage.write_script(completions=[ECHO])
+    process = start(stage, "--feedback", "-", "--then", "approve")
     assert process.stdin
     assert process.stdout
     assert process.stderr
@@ -245,3 +249,19 @@ def test_standard_input_and_a_listener_that_goes_away(stage: Stage) -> None:
     assert process.wait(20) == 0
     assert "Traceback" not in told
     assert "Broken" not in told
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_ends_the_tool_and_the_worker_too(stage: Stage, number: signal.Signals) -> None:
+    stage.write_script(completions=[call("bash", command="sleep 67.8")])
+    process = start(stage, "--then", "approve")
+    assert process.stdout
+    process.stdout.readline()
+    time.sleep(0.3)
+    process.send_signal(number)
+    _, told = process.communicate(timeout=20)
+    assert process.returncode == 128 + number
+    assert "Traceback" not in told
+    for text in ("sleep 67.8", str(stage.script)):
+        left = subprocess.run(["pgrep", "-af", "--", text], capture_output=True, check=False)
+        assert left.stdout == b""

@@ -124,6 +124,7 @@ def test_switches_take_what_people_write(value: str) -> None:
         ("enable_training=perhaps", "boolean"),
         ("engine=local", "model_name"),
         ("model_name=Qwen/Qwen3-0.6B", "engine=local"),
+        ("base_url=http://localhost", "base_url needs engine=tinker"),
         ("worker_command=ssh 'gpu", "quotation"),
         ("worker_command= ", "empty"),
         ("config_file=/no/such/file", "does not exist"),

@@ -46,7 +46,7 @@ class Stage:
         self.script.write_text(json.dumps(script))
 
     def arguments(self, *more: str) -> list[str]:
-        command = shlex.join([sys.executable, str(FAKE_WORKER), str(self.script)])
+        command = shlex.join([sys.executable, "-SE", str(FAKE_WORKER), str(self.script)])
         return [f"worker_command={command}", f"data_dir={self.data}", *more]
 
     def session(self, *arguments: str) -> SessionController:
