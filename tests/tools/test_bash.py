@@ -158,7 +158,7 @@ async def test_a_flood_is_capped_and_freezes_nothing(workspace: Workspace) -> No
     assert result.output.endswith("[stopped after 1 s]")
     assert len(result.output) < 30_200
     assert 0 < streamed < 200_000
-    assert max(b - a for a, b in pairwise(beats)) < 0.25
+    assert max(b - a for a, b in pairwise(beats)) < 0.5  # a busy machine has gaps of its own
 
 
 async def test_no_file_stays_open(workspace: Workspace) -> None:
