@@ -41,8 +41,8 @@ class Spec:
         """Say in a few words what the argument is."""
         if not self.known:
             return "not an argument"
-        words = {"integer": "whole number", "json": "JSON", "choice": "one of a few", "code": ""}
-        word = words.get(self.kind, self.kind)
+        words: dict[Kind, str] = {"integer": "whole number", "number": "number", "json": "JSON"}
+        word = words.get(self.kind, "")
         need = "" if self.required else "may be empty"
         return " · ".join(part for part in (word, need) if part)
 

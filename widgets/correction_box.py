@@ -138,7 +138,6 @@ class CorrectionBox(Vertical):
         padding: 0 1;
         & > .complaint { color: $text-error; display: none; }
         & > .suggestion { color: $quiet; }
-        & > Chips { margin: 1 0 0 0; }
     }
     """
 

@@ -26,6 +26,7 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.timer import Timer
 from textual.widgets import Static
+from typing_extensions import override
 
 from .command_view import CommandView
 from .diff import DiffView
@@ -128,6 +129,7 @@ class ProposalPanel(VerticalScroll, can_focus=True, can_focus_children=False):
         scrollbar-size-vertical: 1;
         &:focus { border: round $primary; }
         &.-problem { border: round $error; }
+        &.-shut { max-height: 35%; }
         & > .problem { color: $text-error; display: none; height: auto; }
         &.-problem > .problem { display: block; }
         & > .pattern { display: none; height: auto; margin: 0 0 1 0; }
@@ -159,6 +161,7 @@ class ProposalPanel(VerticalScroll, can_focus=True, can_focus_children=False):
         self._clock = clock
         self._quiet_since = clock()
         self._last_key = float("-inf")
+        self._ready = False
         self._shut = False
         self._asked: Callable[[], None] | None = None
         self._arm_timer: Timer | None = None
@@ -182,6 +185,7 @@ class ProposalPanel(VerticalScroll, can_focus=True, can_focus_children=False):
 
     def on_mount(self) -> None:
         """Say what waits, and begin the quiet time."""
+        self._ready = True
         self._describe()
         self._begin_quiet_time()
 
@@ -201,17 +205,16 @@ class ProposalPanel(VerticalScroll, can_focus=True, can_focus_children=False):
     def rearm(self) -> None:
         """Offer the keys again after a decision was asked for and taken back."""
         self._shut = False
+        self.remove_class("-shut")
         self.stage = "call"
         self._begin_quiet_time()
 
     # --- arming -----------------------------------------------------------------------
 
-    def on_focus(self) -> None:
+    @override
+    def watch_has_focus(self, _has_focus: bool) -> None:
         """Begin the quiet time: the key that comes next may have been meant elsewhere."""
-        self._begin_quiet_time()
-
-    def on_blur(self) -> None:
-        """Disarm."""
+        super().watch_has_focus(_has_focus)
         self._begin_quiet_time()
 
     def on_paste(self, event: events.Paste) -> None:
@@ -224,23 +227,37 @@ class ProposalPanel(VerticalScroll, can_focus=True, can_focus_children=False):
         now = self._clock()
         follows_at_once = now - self._last_key < self._settle
         self._last_key = now
-        if event.key == "escape" or not _is_text(event):
+        if not _is_text(event):
             return
-        if self._asked is not None or follows_at_once or not self.armed or self._shut:
-            self._forget_asked()
+        early = follows_at_once or not self.armed or self._asked is not None
+        if self._shut or early or not self._binds(event.key):
             self._begin_quiet_time()
             event.stop()
             event.prevent_default()
-        elif not any(event.key in keys for keys in ("y", "n", "e", "a", "k", "j")):
-            event.stop()
+
+    def _binds(self, key: str) -> bool:
+        binding = self.screen.active_bindings.get(key)
+        return binding is not None and binding.node is self
+
+    @override
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer only what can be decided now; a shut panel leaves Esc to the app."""
+        if action in ("approve", "deny", "edit", "always", "back") and self._shut:
+            return False
+        if action in ("deny", "edit") and self.stage != "call":
+            return False
+        if action == "always":
+            return self._always is not None
+        return True
 
     def _begin_quiet_time(self) -> None:
         self.armed = False
         self._quiet_since = self._clock()
         self._forget_asked()
+        self._show_keys()
         if self._arm_timer is not None:
             self._arm_timer.stop()
-        if self.is_mounted and not self._shut:
+        if self._ready and not self._shut:
             self._arm_timer = self.set_timer(self._arm_delay, self._try_to_arm)
 
     def _try_to_arm(self) -> None:
@@ -270,6 +287,7 @@ class ProposalPanel(VerticalScroll, can_focus=True, can_focus_children=False):
 
     def _post(self, message: Message) -> None:
         self._shut = True
+        self.add_class("-shut")
         self.armed = False
         self.post_message(message)
         self._show_keys()
@@ -285,25 +303,21 @@ class ProposalPanel(VerticalScroll, can_focus=True, can_focus_children=False):
 
     def action_deny(self) -> None:
         """Ask for a correction."""
-        if self.stage == "call":
-            self._ask(lambda: self._post(self.DenyRequested(self)))
+        self._ask(lambda: self._post(self.DenyRequested(self)))
 
     def action_edit(self) -> None:
         """Ask for the arguments' editor."""
-        if self.stage == "call":
-            self._ask(lambda: self._post(self.EditRequested(self)))
+        self._ask(lambda: self._post(self.EditRequested(self)))
 
     def action_always(self) -> None:
         """Show what would always be approved; the second time, confirm it."""
         if self.stage == "always":
             self.action_approve()
-        elif self._always is not None:
+        else:
             self._ask(self._ask_for_always)
 
     def action_back(self) -> None:
         """Go back from the pattern to the call, or stop."""
-        if self._shut:
-            return
         self._forget_asked()
         if self.stage == "always":
             self.stage = "call"

@@ -36,6 +36,7 @@ class LessonStages(Widget):
     LessonStages {
         height: auto;
         width: 1fr;
+        padding: 0 1;
         display: none;
         &.-shown { display: block; }
     }
