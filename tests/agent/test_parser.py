@@ -194,7 +194,7 @@ def test_no_text_raises(text: str) -> None:
     check(parse_turn(text))
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(st.lists(PIECES, max_size=14).map("".join))
 def test_no_mixture_raises(text: str) -> None:
     check(parse_turn(text))

@@ -10,6 +10,10 @@ from continualcode_tui.app.tools import registry
 from continualcode_tui.app.tools.base import Preview, ToolResult
 from continualcode_tui.app.workspace.workspace import Workspace
 from continualcode_tui.training.protocol import ToolCall
+from hypothesis import settings
+
+settings.register_profile("calm", deadline=None, max_examples=60)
+settings.load_profile("calm")
 
 Call = Callable[..., Coroutine[Any, Any, ToolResult]]
 
