@@ -39,7 +39,7 @@ def deny_and_learn(terminal: Terminal, root: Path, *, patience: float = 60) -> N
     screen = terminal.settle()
     assert "write" in screen, screen
     terminal.press("n")
-    terminal.wait("What should it do instead", patience)
+    terminal.wait("what should it do instead", patience)
     terminal.type("use edit_lines; don't overwrite")
     terminal.press("enter")
     terminal.wait("learned", patience)

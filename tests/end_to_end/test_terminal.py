@@ -1,0 +1,72 @@
+"""The real program, the real worker and the real practice model, in a real terminal."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from ..support.scenario import deny_and_learn, make_repository, set_traps
+from ..support.terminal import Terminal
+
+SCRIPT = str(Path(sys.executable).parent / "continualcode-tui")
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return make_repository(tmp_path / "scratch")
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    return {"HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path / "data"), "PYTHONPATH": "."}
+
+
+def test_the_reference_example(root: Path, environment: dict[str, str]) -> None:
+    set_traps(root)
+    with Terminal([SCRIPT], cwd=root, env=environment) as terminal:
+        deny_and_learn(terminal, root)
+        terminal.type("/quit")
+        terminal.press("enter")
+        terminal.process.expect_exact("\x1b[?1049l", timeout=15)
+
+
+def test_killing_the_worker_costs_nobody_the_conversation(
+    root: Path, environment: dict[str, str]
+) -> None:
+    with Terminal([SCRIPT], cwd=root, env=environment) as terminal:
+        terminal.wait("ready", 90)
+        terminal.type("fix the test")
+        terminal.press("enter")
+        terminal.wait("y approve", 60)
+        terminal.settle()
+        terminal.press("n")
+        terminal.wait("what should it do instead", 15)
+        terminal.type("use edit_lines; don't overwrite")
+        terminal.press("enter")
+        terminal.wait("prepare", 30)
+        (worker,) = psutil.Process(terminal.process.pid).children()
+        worker.send_signal(signal.SIGKILL)
+        terminal.wait("again, after the worker ended", 60)
+        terminal.wait("y approve", 90)
+        assert "fix the test" in terminal.text
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_signals_restore_the_terminal_and_end_the_worker(
+    root: Path, environment: dict[str, str], number: signal.Signals
+) -> None:
+    with Terminal([SCRIPT], cwd=root, env=environment) as terminal:
+        terminal.wait("ready", 90)
+        program = psutil.Process(terminal.process.pid)
+        (worker,) = program.children()
+        os.kill(program.pid, number)
+        terminal.process.expect_exact("\x1b[?1049l", timeout=15)
+        psutil.wait_procs([worker], timeout=10)
+        assert not worker.is_running()
