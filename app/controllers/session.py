@@ -28,7 +28,7 @@ from ..events import AgentEvent, Notice
 from ..store.journal import Journal, JournalError, LessonRecord
 from ..store.paths import DataPaths
 from ..store.sessions import SessionFile
-from ..tools.registry import make_tools
+from ..tools import registry
 from ..workspace.repository import Repository, inspect, list_files
 from ..workspace.workspace import Workspace
 from .approval import ApprovalController
@@ -117,7 +117,9 @@ class SessionController:
             on_loaded=self._open_journal,
         )
         self._file = self._new_file()
-        return await self._engine.start()
+        # What the first call needs is imported while the model loads.
+        _, started = await asyncio.gather(asyncio.to_thread(registry.prepare), self._engine.start())
+        return started
 
     async def submit(self, text: str) -> None:
         """Put a request to the agent and return when it waits for the user again."""
@@ -296,7 +298,7 @@ class SessionController:
         if self._engine is None or self._lessons is None or self.repository is None:
             raise RuntimeError("the session has not been started")
         root = self.repository.root
-        tools = make_tools(self.settings.bash_timeout)
+        tools = registry.make_tools(self.settings.bash_timeout)
         room = self.loaded.context_tokens * 3 // 4 if self.loaded else 0
         self._conversation.system = await asyncio.to_thread(_read_prompt, self.repository, room)
         return TurnController(
