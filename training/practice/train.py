@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import random
+import signal
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -183,6 +184,9 @@ class Trainer:
         self.optimizers = self._optimizers()
         self.rates = [[group["lr"] for group in one.param_groups] for one in self.optimizers]
         self.progress = Progress()
+        self.stopping = False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._stop)
         if settings.resume:
             self._load()
         core = self.model.model
@@ -206,17 +210,21 @@ class Trainer:
             ),
         ]
 
+    def _stop(self, *_: object) -> None:
+        """Stop after this batch; all processes hear of it with the gradients."""
+        self.stopping = True
+
     @property
     def done(self) -> float:
         """The part of the time that has passed."""
         return self.progress.seconds / (60 * self.settings.minutes)
 
     def run(self) -> None:
-        """Train until the time is over."""
+        """Train until the time is over, or until told to stop."""
         began = last_save = time.monotonic()
         before = self.progress.seconds
         for batch in self._batches():
-            if self.done >= 1:
+            if self.done >= 1 or self.stopping:
                 break
             self._set_rates()
             loss, tokens = self._backward(batch)
@@ -263,7 +271,9 @@ class Trainer:
         if self.settings.workers == 1:
             return loss, tokens, elapsed
         gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
-        facts = torch.tensor([loss, float(tokens), elapsed], device=self.device)
+        facts = torch.tensor(
+            [loss, float(tokens), elapsed, float(self.stopping)], device=self.device
+        )
         flat = torch.cat([*(gradient.reshape(-1) for gradient in gradients), facts])
         dist.all_reduce(flat)
         flat /= self.settings.workers
@@ -271,7 +281,8 @@ class Trainer:
         for gradient in gradients:
             gradient.copy_(flat[start : start + gradient.numel()].view_as(gradient))
             start += gradient.numel()
-        mean_loss, mean_tokens, mean_elapsed = flat[start:].tolist()
+        mean_loss, mean_tokens, mean_elapsed, stopping = flat[start:].tolist()
+        self.stopping = stopping > 0
         return mean_loss, round(mean_tokens * self.settings.workers), mean_elapsed
 
     def _step(self) -> None:

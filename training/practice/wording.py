@@ -124,6 +124,32 @@ def with_noise(text: str, names: Names) -> str:
     return noise + joint + text if names.chance(0.55) else text + joint + noise
 
 
+@cache
+def fillers() -> tuple[str, ...]:
+    """Words of the phrases that say nothing about any choice, each as often as it occurs."""
+    meaning = {word for line in sections()["unfilling"] for word in line.split()}
+    lines = (line for lines in sections().values() for line in lines)
+    found = (word for line in lines for word in re.findall(r"(?<![{\w'-])[a-z]+(?![}\w'-])", line))
+    return tuple(word for word in found if word not in meaning)
+
+
+def amid(key: str, names: Names) -> str:
+    """Put the words that matter amid words that do not, so that nothing but they can be used."""
+
+    def filling(most: int) -> list[str]:
+        count = names.rng.randint(0, most)
+        return [
+            names.known_word() if names.chance(0.3) else names.rng.choice(fillers())
+            for _ in range(count)
+        ]
+
+    parts = [*filling(6), key, *filling(5)]
+    if len(parts) > 3 and names.chance(0.3):
+        at = names.rng.randrange(len(parts) - 1)
+        parts[at] += names.rng.choice((",", ",", ";", ":", "."))
+    return " ".join(parts)
+
+
 def with_typo(text: str, names: Names, probability: float) -> str:
     """Swap, drop or double a letter of a plain word that no value depends on."""
     if not names.chance(probability):

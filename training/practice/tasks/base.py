@@ -8,11 +8,12 @@ from typing import ClassVar, NamedTuple
 
 from ...protocol import ChatMessage, ToolCall
 from ..vocabulary import Names
-from ..wording import phrases, say, sections
+from ..wording import amid, phrases, say, sections
 
 Choice = dict[str, str]
 TAIL = 0.09
 INVENTED = 0.35
+AMID = 0.2
 COMMAND = "command"
 
 
@@ -202,13 +203,25 @@ class Task:
         slots = {**self.slots(), "new": option.spell(value), "old": option.spell(old)}
         slots["tool"] = option.nickname(value)
         slots["oldtool"] = slots["old"].split(" ")[0]
+        slots["thing"] = say(f"thing-{option.wordings}", self.names)
         binary = len(option.usual) == 2 and {value, old} == set(option.usual)
-        if binary and slots["old"] and self.names.chance(0.08):
+        if self.names.chance(AMID) and (key := self._key(option, value, slots)):
+            text = amid(key, self.names)
+        elif binary and slots["old"] and self.names.chance(0.08):
             text = say("negation", self.names, slots)
         else:
             text = self._phrase(option, value, slots)
         note = self._note(option, value, slots)
         return Correction(option.family, name, value, text, note)
+
+    def _key(self, option: Option, value: str, slots: dict[str, str]) -> str:
+        """The words that are enough to tell which value is meant."""
+        section = f"key-{option.wordings}:{value}"
+        if section in sections():
+            return say(section, self.names, slots)
+        known = value in option.known or value in option.unseen
+        key = slots["tool"] if known and self.names.chance(0.3) else ""
+        return key or (slots["new"] if known else "")
 
     def _phrase(self, option: Option, value: str, slots: dict[str, str]) -> str:
         special = f"{option.wordings}:{value or 'none'}"
