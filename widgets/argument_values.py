@@ -116,8 +116,11 @@ def parse(spec: Spec, text: str, first: object) -> tuple[object, str | None]:
     ``first`` is the agent's value; as long as the text is still the one that stands for it, it
     is given back as it is.
     """
-    if text == text_of(spec, first) and (first is ABSENT or fits(spec.kind, first)):
+    untouched = text == text_of(spec, first)
+    if untouched and (first is ABSENT or fits(spec.kind, first)):
         value = "" if first is ABSENT and spec.kind == "code" and spec.required else first
+    elif untouched and spec.kind in ("text", "code", "choice"):
+        return first, f"{spec.name} must be text."
     else:
         value, problem = _read(spec, text)
         if problem is not None:

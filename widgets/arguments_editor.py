@@ -199,6 +199,7 @@ class ArgumentsEditor(VerticalScroll, can_focus=False):
         self._language_hint = language_hint
         self._validate_all = validate
         self._change_timer: Timer | None = None
+        self._told = self._agent_arguments
         self.border_title = Content(visible(title, keep=""))
         self.border_subtitle = Content("Ctrl+S run this · Ctrl+R reset · Tab next · Esc back")
 
@@ -286,7 +287,8 @@ class ArgumentsEditor(VerticalScroll, can_focus=False):
         arguments, problem = self.arguments()
         unreadable = any(field.value()[1] for field in self.query(ArgumentField))
         self._complain(None if unreadable else problem)
-        if not unreadable:
+        if not unreadable and arguments != self._told:
+            self._told = arguments
             self.post_message(self.Changed(self, arguments))
 
     def _complain(self, problem: str | None) -> None:

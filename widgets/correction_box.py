@@ -44,7 +44,7 @@ class Chips(Widget, can_focus=True):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left", "move(-1)", "Previous phrase", show=False, id="chips.previous"),
         Binding("right", "move(1)", "Next phrase", show=False, id="chips.next"),
-        Binding("enter,space", "choose", "Insert the phrase", show=False, id="chips.choose"),
+        Binding("enter", "choose", "Insert the phrase", show=False, id="chips.choose"),
     ]
 
     DEFAULT_CSS = """

@@ -136,7 +136,7 @@ class DiffView(Widget):
         self._rows = self._diff.rows
         numbers = [number for row in self._rows for number in (row.old, row.new) if number]
         self._digits = len(str(max(numbers, default=1)))
-        self._gutter = 2 * self._digits + 5
+        self._gutter = 2 * self._digits + 4
         self._mark_endings = any(row.ending_changed for row in self._rows)
         self._colours: tuple[list[Content], list[Content]] | None = None
 

@@ -94,13 +94,16 @@ def prose(text: str, previous: str = "") -> str:
     """
     if HARMLESS.fullmatch(text):
         return text
-    shown: list[str] = []
-    for character in text.replace("\r\n", "\n"):
-        emoji = character in JOINERS and ord(previous or " ") > 0x2000
-        plain = character in "\n\t\u00a0" or emoji
-        shown.append(character if plain else mark_of(character))
-        previous = character
-    return "".join(shown)
+
+    def mark(match: re.Match[str]) -> str:
+        character = match.group()
+        if match.lastindex:
+            return "⟨U+27E8⟩"
+        before = match.string[match.start() - 1] if match.start() else previous
+        emoji = character in JOINERS and ord(before or " ") > 0x2000
+        return character if character in "\n\t\u00a0" or emoji else mark_of(character)
+
+    return SUSPECT.sub(mark, text.replace("\r\n", "\n"))
 
 
 def content(text: str, style: str = "", keep: str = "\n") -> Content:

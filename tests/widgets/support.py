@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from continualcode_tui.themes.palettes import DARK, ThemedApp
 from textual.app import ComposeResult
 from textual.message import Message
 from textual.pilot import Pilot
 from textual.widget import Widget
-
-from continualcode_tui.themes.palettes import DARK, ThemedApp
 
 HOSTILE = "[/] [red]x[/red] [b +\x1b[2J\x9b31m\x00\u202eabc\u200b\udcff ⟨ESC⟩ [@click=app.quit]y[/]"
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from textual.events import Key, Paste
-from textual.widgets import Input, Static
-
 from continualcode_tui.widgets.command_view import CommandView
 from continualcode_tui.widgets.diff import DiffView
 from continualcode_tui.widgets.proposal_panel import CallPreview, ProposalPanel
+from textual.events import Key, Paste
+from textual.widgets import Input, Static
 
 from .support import HOSTILE, Stage, screen_text, until
 
@@ -219,7 +218,7 @@ async def test_it_shows_what_each_kind_of_call_would_do():
 
 async def test_what_does_not_fit_is_counted_and_can_be_scrolled_to():
     lines = "".join(f"line {i}\n" for i in range(60))
-    app, panel = stage(CallPreview("write", "diff", "write n", before=None, after=lines))
+    app, _ = stage(CallPreview("write", "diff", "write n", before=None, after=lines))
     async with app.run_test(size=(60, 18)) as pilot:
         await pilot.pause()
         assert "more lines below" in screen_text(app)
