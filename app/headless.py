@@ -110,7 +110,7 @@ def _open_feedback(name: str | None) -> tuple[list[str], str]:
     shown = "standard input" if name == "-" else name
     try:
         data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
-        return data.decode("utf-8-sig").splitlines(), shown
+        return data.decode("utf-8-sig").split("\n"), shown
     except OSError as error:
         raise UsageError(f"{shown} cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...training.client import WorkerClient, WorkerDied, WorkerFailure, default_worker_command
@@ -204,8 +205,7 @@ class EngineController:
 
     async def _start_and_load(self) -> Loaded:
         self._present(EngineLoading("starting the worker"))
-        folder = make_private_folder(self._paths.root)
-        make_private_folder(self._paths.logs)
+        folder = self._make_folders()
         command = self._settings.worker_argv() or default_worker_command()
         self._client = WorkerClient(command, cwd=folder, log_path=self._paths.worker_log)
         try:
@@ -221,6 +221,17 @@ class EngineController:
             self._on_loaded(result)
         self._present(EngineReady(result))
         return result
+
+    def _make_folders(self) -> Path:
+        try:
+            make_private_folder(self._paths.logs)
+        except OSError as error:
+            raise EngineError(
+                f"The data folder {self._paths.root} cannot be used: {error.strerror}; "
+                "set data_dir to one that can be written.",
+                "disk_full",
+            ) from None
+        return self._paths.root
 
     def _load_request(self) -> Load:
         settings = self._settings

@@ -10,6 +10,7 @@ from ...training.protocol import (
     FailureCode,
     Lesson,
     LessonResult,
+    Loaded,
     Outcome,
     RetryDroppedEvent,
     StageEvent,
@@ -49,6 +50,7 @@ class LessonController:
         self._journal = journal
         self._present = present
         self._stopped = False
+        self._unknown: dict[str, Lesson] = {}
 
     def stop(self) -> None:
         """Do not send the lesson again when its worker goes away."""
@@ -78,21 +80,21 @@ class LessonController:
         return self._finish(lesson, result)
 
     def reconcile(self) -> None:
-        """Settle the lessons that were under way when the program last ended."""
+        """Settle what was under way when the program last ended; the adapter is the truth."""
         loaded = self._engine.loaded
         if loaded is None or self._journal.read_only or loaded.read_only:
             return
+        self._reconcile_undone(loaded)
         left = 0
         for record in self._journal.lessons():
-            if record.standing != "pending":
-                continue
-            identifier = record.lesson.id
-            if loaded.lesson == identifier:
+            if record.lesson.id == loaded.lesson and record.standing != "learned":
                 result = _committed(record.lesson, loaded.snapshot)
-            else:
+            elif record.lesson.id != loaded.lesson and record.standing == "pending":
                 left += 1
                 reason = "The program ended before the lesson was over; replay it from /lessons."
                 result = _no_steps(record.lesson, "failed", reason)
+            else:
+                continue
             self._write(lambda result=result: self._journal.add_result(result), tell=True)
         if left:
             lessons = "One lesson was" if left == 1 else f"{left} lessons were"
@@ -100,7 +102,30 @@ class LessonController:
                 Notice(f"{lessons} cut short when the program last ended; see /lessons.", "warning")
             )
 
+    def settle(self, loaded: Loaded) -> None:
+        """Say what came of lessons whose worker could not be replaced, now that one is there."""
+        for identifier, lesson in self._unknown.items():
+            if loaded.lesson == identifier:
+                result = _committed(lesson, loaded.snapshot)
+                self._present(
+                    Notice(f"\u201c{lesson.correction}\u201d had been learned after all.")
+                )
+            else:
+                result = _no_steps(lesson, "failed", "The worker died and could not be replaced.")
+            self._write(lambda result=result: self._journal.add_result(result), tell=True)
+        self._unknown.clear()
+
     # --- within -------------------------------------------------------------------------
+
+    def _reconcile_undone(self, loaded: Loaded) -> None:
+        """An undo that the worker had committed when the program ended is in the journal too."""
+        learned = self._journal.learned
+        if loaded.lesson in learned:
+            taken_back = learned[learned.index(loaded.lesson) + 1 :]
+        else:
+            taken_back = learned if loaded.snapshot is None and len(learned) == 1 else ()
+        for identifier in taken_back:
+            self._write(lambda name=identifier: self._journal.add_undone(name), tell=True)
 
     async def _attempt(self, lesson: Lesson, retry: _Retry) -> LessonResult:
         """Send the lesson; once more if its worker dies; never twice if it had committed."""
@@ -134,6 +159,8 @@ class LessonController:
         try:
             loaded = await self._engine.restart()
         except (EngineError, WorkerDied) as failure:
+            # Whether it had been committed is known when a worker next loads the adapter.
+            self._unknown[lesson.id] = lesson
             return _no_steps(lesson, "failed", f"{_clause(str(failure))}; {KEPT}.")
         if loaded.lesson == lesson.id:
             return _committed(lesson, loaded.snapshot)
@@ -142,7 +169,8 @@ class LessonController:
         return None
 
     def _finish(self, lesson: Lesson, result: LessonResult) -> LessonResult:
-        self._write(lambda: self._journal.add_result(result), tell=True)
+        if lesson.id not in self._unknown:
+            self._write(lambda: self._journal.add_result(result), tell=True)
         self._present(LessonFinished(lesson, result))
         return result
 

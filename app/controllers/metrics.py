@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-from ...training.protocol import LessonResult, StepMetrics
+from ...training.protocol import Completion, LessonResult, StepMetrics
 from ..events import AgentEvent, LessonFinished, LessonStarted, LessonStep, TurnSampled
 
 
@@ -44,11 +44,12 @@ class Metrics:
     stages: dict[str, float] = field(default_factory=dict)
     memory_bytes: int = 0
     _lesson: str = ""
+    _retry: Completion | None = None
 
     def observe(self, event: AgentEvent) -> None:
         """Take up what the event says."""
         match event:
-            case TurnSampled(completion=completion):
+            case TurnSampled(completion=completion) if completion is not self._retry:
                 self.tokens_sampled += len(completion.tokens)
                 self.tokens_read += completion.prompt_tokens
                 self.seconds_sampling += completion.seconds
@@ -76,6 +77,8 @@ class Metrics:
     def _add_lesson(self, lesson: str, correction: str, result: LessonResult) -> None:
         before = len(self.steps) - len(result.steps)
         self.lessons.append(LessonMark(lesson, correction, time.time(), max(0, before), result))
+        # A retry that becomes a turn is among the lesson's tokens already.
+        self._retry = result.retry
         self.tokens_scored += result.tokens_scored
         self.tokens_sampled += result.tokens_sampled
         self.memory_bytes = max(self.memory_bytes, result.memory_bytes)

@@ -35,7 +35,7 @@ from .approval import ApprovalController
 from .engine import EngineController, EngineError
 from .lesson import LessonController
 from .metrics import Metrics
-from .turn import Ports, TurnController
+from .turn import Ports, TurnController, carried
 
 if TYPE_CHECKING:
     from ..settings import Settings
@@ -126,7 +126,7 @@ class SessionController:
         if not text.strip():
             self._present(Notice("The request is empty; say what you want.", "warning"))
             return
-        await self._alone(self._answer(text.strip()))
+        await self._alone(self._answer(carried(text)))
 
     async def interrupt(self) -> None:
         """Stop sampling, the waiting proposal, the tool or the lesson, whichever is under way.
@@ -157,7 +157,7 @@ class SessionController:
         if not text.strip():
             self._present(Notice("The note is empty; write what the teacher should know."))
             return
-        self._conversation.add_note(text.strip())
+        self._conversation.add_note(carried(text))
         self._present(Notice("The note goes to the teacher of the next correction."))
 
     def clear(self) -> None:
@@ -284,6 +284,8 @@ class SessionController:
 
     def _open_journal(self, loaded: Loaded) -> None:
         """Open the model's journal when it is first loaded, and settle what was left open."""
+        if self._lessons is not None:
+            self._lessons.settle(loaded)
         if self._journal is not None or self._engine is None or self.repository is None:
             return
         self._journal = Journal(self._paths.journal(self.repository.key, loaded.model_name))

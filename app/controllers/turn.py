@@ -46,6 +46,11 @@ PROBLEM_LIMIT = 3
 STOPPED = "You stopped it."
 
 
+def carried(text: str) -> str:
+    """The text without what no wire can carry: lone surrogates, from bytes that are not UTF-8."""
+    return text.strip().encode("utf-8", "replace").decode()
+
+
 class Interrupted(Exception):
     """The user stopped what was under way."""
 
@@ -274,7 +279,7 @@ class TurnController:
                 await self._run(proposal)
             case Deny(correction=correction):
                 self._approval.deny(proposal.call)
-                await self._learn_from_denial(proposal, correction.strip())
+                await self._learn_from_denial(proposal, carried(correction))
             case Edit():
                 await self._learn_from_edit(proposal, _edited(proposal, decision))
         self._keep()

@@ -118,6 +118,7 @@ class Journal:
         self.read_only: str | None = None
         self.notices: list[str] = []
         self._records: dict[str, LessonRecord] = {}
+        self._learned: list[str] = []
         self._unwritten: list[Entry] = []
         self._number = 0
         self._descriptor = self._open()
@@ -132,6 +133,11 @@ class Journal:
     def lesson(self, identifier: str) -> LessonRecord | None:
         """One lesson."""
         return self._records.get(identifier)
+
+    @property
+    def learned(self) -> tuple[str, ...]:
+        """The lessons that stand, in the order in which they were learned."""
+        return tuple(self._learned)
 
     # --- writing ------------------------------------------------------------------------
 
@@ -272,7 +278,15 @@ class Journal:
                 after = replace(record, standing=entry.result.outcome, result=entry.result)
             else:
                 after = replace(record, standing="undone")
-            self._records[record.lesson.id] = after
+            self._stand(after)
+
+    def _stand(self, record: LessonRecord) -> None:
+        identifier = record.lesson.id
+        self._records[identifier] = record
+        if identifier in self._learned:
+            self._learned.remove(identifier)
+        if record.standing == "learned":
+            self._learned.append(identifier)
 
     def _find(self, entry: AttemptEntry | ResultEntry | UndoneEntry) -> Iterator[LessonRecord]:
         identifier = entry.result.lesson if isinstance(entry, ResultEntry) else entry.lesson

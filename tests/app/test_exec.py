@@ -206,6 +206,17 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         assert str(error).startswith("line 1 of FILE ")  # noqa: PT017
 
 
+def test_a_line_ends_where_json_says(stage: Stage, run: Exec) -> None:
+    stage.write_script(completions=[WRITE, "Done."])
+    file = stage.folder / "feedback"
+    text = "use\u2028bash\x85"
+    file.write_bytes(
+        json.dumps({**DENY, "correction": text}, ensure_ascii=False).encode() + b"\r\n"
+    )
+    assert run("--feedback", str(file)) == 0
+    assert stage.requests("learn")[0]["lesson"]["correction"] == text.strip()
+
+
 def test_the_order_of_arguments() -> None:
     order = parse(["a=b request", "seed=1", "--then", "approve", "--feedback=-", "seed=2"])
     assert order.request == "a=b request"

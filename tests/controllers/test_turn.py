@@ -185,6 +185,21 @@ async def test_notes_strengthen_one_lesson(stage: Stage) -> None:
     await session.close()
 
 
+async def test_what_no_wire_can_carry_is_replaced(stage: Stage) -> None:
+    stage.write_script(completions=[WRITE, "Done."])
+    session = stage.session()
+    assert await session.start()
+    session.add_note("note \udcff")
+    stage.decisions = [Deny("correction \ud800")]
+    await session.submit("request \udcfe")
+    (learn,) = stage.requests("learn")
+    assert learn["lesson"]["correction"] == "correction ?"
+    assert learn["lesson"]["notes"] == ["note ?"]
+    assert learn["lesson"]["messages"][-1]["content"] == "request ?"
+    assert stage.events[-1] == TurnFinished()
+    await session.close()
+
+
 async def test_a_long_conversation_is_trimmed(stage: Stage) -> None:
     stage.write_script(
         completions=["One.", "Two."], sample=[{}, {"failure": "context_too_long"}, {}]

@@ -135,6 +135,15 @@ async def test_a_worker_that_cannot_start(stage: Stage, command: str) -> None:
     await session.close()
 
 
+async def test_a_data_folder_that_cannot_be_used(stage: Stage) -> None:
+    stage.data.write_text("a file")
+    session = stage.session()
+    assert not await session.start()
+    (failed,) = stage.seen(EngineFailed)
+    assert "set data_dir" in failed.message
+    await session.close()
+
+
 async def test_a_second_interrupt_ends_a_worker_that_does_not_answer(stage: Stage) -> None:
     stage.write_script(completions=[WRITE], lessons=[{"hang": "step"}])
     stage.decisions = [Deny("no")]
@@ -188,6 +197,45 @@ async def test_a_committed_lesson_without_its_result_is_learned(stage: Stage) ->
     session = stage.session()
     assert await session.start()
     assert session.lessons()[0].standing == "learned"
+    await session.close()
+
+
+async def test_a_committed_lesson_whose_worker_could_not_be_replaced(stage: Stage) -> None:
+    dying = [{"die": True}] * 3
+    stage.write_script(
+        completions=[WRITE, "Done."], lessons=[{"die": "answer"}], load=[{}, *dying, {}]
+    )
+    session = stage.session()
+    assert await session.start()
+    stage.decisions = [Deny("use edit_lines")]
+    await session.submit("go")
+    last = stage.events[-1]
+    assert isinstance(last, TurnFinished)
+    assert last.failed
+    assert session.lessons()[0].standing == "pending"
+    await session.submit("go on")
+    assert session.lessons()[0].standing == "learned"
+    assert any("learned after all" in event.text for event in stage.seen(Notice))
+    await session.close()
+    assert stage.journal().lessons()[0].standing == "learned"
+
+
+async def test_an_undo_that_the_journal_missed(stage: Stage) -> None:
+    stage.write_script(completions=[WRITE])
+    session = stage.session()
+    assert await session.start()
+    for correction in ("one", "two"):
+        stage.decisions = [Deny(correction)]
+        await session.submit("go")
+    await session.undo()
+    await session.close()
+    (path,) = stage.data.glob("lessons/*/*/journal.jsonl")
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:-1]))
+
+    session = stage.session()
+    assert await session.start()
+    assert [record.standing for record in session.lessons()] == ["learned", "undone"]
     await session.close()
 
 
