@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .engines.adapter import State
     from .engines.policy import Policy
 
+
 RARE = 1e-3
 TIME_BUDGET_SECONDS = 60.0
 OWN_SAMPLES = 3
@@ -225,7 +226,7 @@ class Attempt:
             with self.reply.stage("step", f"{number} of at most {self.settings.max_steps}"):
                 answers = [*own, *self._taught()]
                 try:
-                    result = self.stepper.step(answers, self._targets(answers))
+                    result = self.stepper.step(answers, self._targets(answers, number - 1))
                 except NonFinite:
                     return "rolled_back", "The step was not finite, so the weights were put back."
                 self._report(number, result, answers[0])
@@ -289,7 +290,7 @@ class Attempt:
         sampled.decisions = cases.decisions(said.tokens, student)
         return sampled
 
-    def _targets(self, answers: Sequence[Sampled]) -> list[Target]:
+    def _targets(self, answers: Sequence[Sampled], failures: int) -> list[Target]:
         """What the student has to choose for the step to have gone far enough."""
         targets: list[Target] = []
         for answer in answers:
@@ -298,7 +299,7 @@ class Attempt:
             ):
                 token = answer.wanted(position)
                 sure = float(answer.teacher[position][token].exp())
-                enough = min(confidence(self.request.temperature), TEACHER_PART * sure)
+                enough = min(confidence(self.request.temperature, failures), TEACHER_PART * sure)
                 targets.append(Target(answer, position, token, enough))
         return targets
 

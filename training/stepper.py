@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from .engines.adapter import State
     from .engines.policy import Policy
 
-ANCHOR_WEIGHT = 10.0
 ANCHORS_A_STEP = 16
+RESTORING = 1.5
 LEAST_CONFIDENCE, MOST_CONFIDENCE = 0.65, 0.9
 SAMPLED_ODDS = 9.0
 
@@ -36,13 +36,15 @@ class StepSettings:
     kl_budget: float = 0.03
 
 
-def confidence(temperature: float) -> float:
+def confidence(temperature: float, failures: int = 0) -> float:
     """The probability at temperature 1 that a sampled retry follows nine times out of ten.
 
-    Between two choices, sampling at temperature T raises the odds to the power 1/T.
+    Between two choices, sampling at temperature T raises the odds to the power 1/T. Each
+    retry that failed halves the doubt that is left.
     """
     odds = SAMPLED_ODDS ** max(0.0, temperature)
-    return min(max(odds / (1 + odds), LEAST_CONFIDENCE), MOST_CONFIDENCE)
+    enough = min(max(odds / (1 + odds), LEAST_CONFIDENCE), MOST_CONFIDENCE)
+    return 1 - (1 - enough) / 2**failures
 
 
 @dataclass(frozen=True)
@@ -115,23 +117,45 @@ class Stepper:
         per_token = (before.exp() * (before - now)).sum(-1)
         return (per_token * real).sum() / real.sum()
 
-    def _gradient(self, answers: Sequence[Sampled]) -> tuple[float, float]:
-        """Backpropagate the loss; returns it and the gradient's norm."""
-        parameters = self.adapter.parameters
-        for parameter in parameters:
-            parameter.grad = None
+    def _gradient(self, answers: Sequence[Sampled]) -> tuple[float, float, State]:
+        """The loss, the norm of its gradient, and the gradient that keeps off the anchors."""
         total = 0.0
+        gradient = {name: torch.zeros_like(p) for name, p in self._named()}
         for answer in answers:
             loss = self._answer_loss(answer) / len(answers)
-            loss.backward()
             total += float(loss.detach())
-        if self.moved and bool(self.counted.any()):
-            (ANCHOR_WEIGHT * self._anchor_loss()).backward()
-        gradients = [p.grad for p in parameters if p.grad is not None]
-        norm = float(torch.nn.utils.get_total_norm(gradients))
+            self._add(gradient, loss, 1.0)
+        norm = _norm(gradient)
         if not math.isfinite(norm) or not math.isfinite(total):
             raise NonFinite
-        return total, norm
+        if self.moved and bool(self.counted.any()):
+            self._turn_away(gradient)
+        return total, norm, gradient
+
+    def _named(self) -> list[tuple[str, torch.nn.Parameter]]:
+        return list(zip(self.adapter.names, self.adapter.parameters, strict=True))
+
+    def _add(self, gradient: State, loss: Tensor, weight: float) -> None:
+        """Add the gradient of a loss."""
+        found = torch.autograd.grad(loss, self.adapter.parameters, allow_unused=True)
+        for name, part in zip(self.adapter.names, found, strict=True):
+            if part is not None:
+                gradient[name].add_(part, alpha=weight)
+
+    def _turn_away(self, gradient: State) -> None:
+        """Take out of the gradient what would make the anchors drift further.
+
+        Going down the lesson's loss may go up the anchors' divergence; then so much of the
+        divergence's gradient is added that the step goes down both. There is no weight to
+        choose, and at the first step, where the divergence is zero, nothing to do.
+        """
+        anchors = {name: torch.zeros_like(p) for name, p in self._named()}
+        self._add(anchors, self._anchor_loss(), 1.0)
+        along = sum(float((gradient[name] * part).sum()) for name, part in anchors.items())
+        square = _norm(anchors) ** 2
+        if along < 0 and square > 0 and math.isfinite(square):
+            for name, part in anchors.items():
+                gradient[name].add_(part, alpha=-RESTORING * along / square)
 
     # --- the step ---------------------------------------------------------------------
 
@@ -141,14 +165,9 @@ class Stepper:
         Raises ``NonFinite`` with the weights as they were.
         """
         start = self.adapter.state()
-        loss, norm = self._gradient(answers)
-        length = self.settings.learning_rate / max(norm, 1e-12)
-        direction = {
-            name: torch.zeros_like(parameter)
-            if parameter.grad is None
-            else -length * parameter.grad
-            for name, parameter in zip(self.adapter.names, self.adapter.parameters, strict=True)
-        }
+        loss, norm, gradient = self._gradient(answers)
+        length = self.settings.learning_rate / max(_norm(gradient), 1e-12)
+        direction = {name: -length * part for name, part in gradient.items()}
         choice, kl = self._search(start, direction, targets)
         self.adapter.move(start, direction, choice.scale)
         self.policy.weights_changed()
@@ -202,6 +221,11 @@ class Stepper:
         """The student's probability of the wanted token at the first target."""
         rows = self._rows(targets[:1])
         return float(rows[0][1][rows[0][0].token].exp()) if rows else 0.0
+
+
+def _norm(state: State) -> float:
+    """The length of all tensors together."""
+    return math.sqrt(sum(float(part.float().square().sum()) for part in state.values()))
 
 
 def _mean(values: Tensor, keep: Tensor) -> float:

@@ -49,8 +49,8 @@ class LocalEngine:
     )
 
     def __init__(self) -> None:
-        self._policy: Policy | None = None
-        self._store: SnapshotStore | None = None
+        self.policy: Policy | None = None
+        self.store: SnapshotStore | None = None
         self._request: Load | None = None
         self._snapshot: str | None = None
         self._bank: Bank | None = None
@@ -90,7 +90,7 @@ class LocalEngine:
             raise
         if notice:
             reply.progress(notice)
-        self._policy, self._store, self._request = policy, store, request
+        self.policy, self.store, self._request = policy, store, request
         self._snapshot = snapshot
         self._bank_folder = data_dir / "anchors"
         chain = list(store.chain(snapshot))
@@ -154,9 +154,9 @@ class LocalEngine:
                 )
 
     def _ready(self) -> tuple[Policy, SnapshotStore, Load]:
-        if self._policy is None or self._store is None or self._request is None:
+        if self.policy is None or self.store is None or self._request is None:
             raise EngineFailure("not_loaded", "No model is loaded yet: load one first.")
-        return self._policy, self._store, self._request
+        return self.policy, self.store, self._request
 
     def _trainable(self) -> tuple[Policy, SnapshotStore, Load]:
         policy, store, request = self._ready()
@@ -302,8 +302,8 @@ class LocalEngine:
 
     def close(self) -> None:
         """Give back the lock and the model."""
-        if self._store is not None:
-            self._store.close()
-        self._policy = self._store = self._request = None
+        if self.store is not None:
+            self.store.close()
+        self.policy = self.store = self._request = None
         self._snapshot = None
         self._bank = None
