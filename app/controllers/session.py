@@ -26,6 +26,7 @@ from ..agent.proposal import Decision, Proposal
 from ..agent.system_prompt import LIMIT_CHARACTERS, read_agents_md, system_prompt
 from ..events import AgentEvent, Notice
 from ..store.journal import Journal, JournalError, LessonRecord
+from ..store.log import log_to
 from ..store.paths import DataPaths
 from ..store.sessions import SessionFile
 from ..tools import registry
@@ -102,6 +103,7 @@ class SessionController:
 
     async def start(self) -> bool:
         """Open the folder, start the worker and load the model; False when that failed."""
+        log_to(self._paths.app_log)
         self.repository = await asyncio.to_thread(inspect, self.folder)
         if not self.repository.git:
             self._present(

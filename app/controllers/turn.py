@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine
@@ -38,6 +39,8 @@ from .engine import EngineController, EngineError
 from .lesson import LessonController
 
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 LessonKind = Literal["deny", "edit"]
 
@@ -306,6 +309,10 @@ class TurnController:
             result = await self._interruptible(running)
         except Interrupted:
             result = ToolResult(ok=False, output="error: the user stopped the call")
+        except Exception as error:
+            # A fault in a tool must not cost the conversation; the model is told, as of any error.
+            _log.exception("the tool %s failed", call.name)
+            result = ToolResult(ok=False, output=f"error: the tool failed ({error!r})")
         self._present(ToolFinished(proposal, result, time.monotonic() - began))
         return result
 

@@ -97,6 +97,14 @@ def test_without_a_terminal_it_says_to_use_exec() -> None:
     assert "exec" in done.stderr
 
 
+def test_the_worker_command_becomes_the_worker(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [*MODULE, "worker"], cwd=tmp_path, input="", capture_output=True, text=True, check=False
+    )
+    assert '"event":"ready"' in done.stdout
+    assert done.returncode == 0
+
+
 def test_settings_are_checked_before_the_screen_opens() -> None:
     """On a terminal, a bad setting is still only a sentence."""
     ours, theirs = pty.openpty()

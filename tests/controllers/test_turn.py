@@ -185,6 +185,23 @@ async def test_notes_strengthen_one_lesson(stage: Stage) -> None:
     await session.close()
 
 
+async def test_a_fault_in_a_tool_costs_nothing(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    async def broken(*arguments: object) -> None:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr("continualcode_tui.app.tools.registry.run", broken)
+    stage.write_script(completions=[WRITE, "Done."])
+    await stage.run(Approve())
+    assert "RuntimeError" in stage.requests("sample")[-1]["messages"][-1]["content"]
+    log = stage.data / "logs" / "app.log"
+    assert "Traceback" in log.read_text()
+    assert log.stat().st_mode & 0o777 == 0o600
+    assert capfd.readouterr().err == ""
+    assert stage.events[-1] == TurnFinished()
+
+
 async def test_what_no_wire_can_carry_is_replaced(stage: Stage) -> None:
     stage.write_script(completions=[WRITE, "Done."])
     session = stage.session()

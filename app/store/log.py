@@ -1,0 +1,29 @@
+"""The program's log, so that nothing is ever written over the screen."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TextIO
+
+from .paths import open_private_append
+
+PROGRAM = "continualcode_tui"
+
+
+class PrivateFileHandler(logging.FileHandler):
+    """Makes the file when the first line comes, for the user alone."""
+
+    def _open(self) -> TextIO:
+        return open_private_append(Path(self.baseFilename))
+
+
+def log_to(path: Path) -> None:
+    """Send what the program logs to this file only."""
+    logger = logging.getLogger(PROGRAM)
+    for handler in [found for found in logger.handlers if isinstance(found, PrivateFileHandler)]:
+        logger.removeHandler(handler)
+        handler.close()
+    handler = PrivateFileHandler(path, delay=True, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logger.addHandler(handler)
