@@ -66,7 +66,7 @@ class Conversation(VerticalScroll, can_focus=True):
     @property
     def following(self) -> bool:
         """Whether the newest entry is kept in view."""
-        return self.is_vertical_scroll_end
+        return self._anchored and not self._anchor_released
 
     def follow(self) -> None:
         """Jump to the newest entry and keep it in view."""

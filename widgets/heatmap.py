@@ -11,7 +11,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from rich.cells import cell_len
 from rich.segment import Segment
@@ -50,8 +50,7 @@ class TokenCell:
     teacher: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """A part of a token on one line."""
 
     token: int
@@ -78,19 +77,17 @@ def lay_out(texts: Iterable[str], width: int) -> list[list[Piece]]:
     lines: list[list[Piece]] = [[]]
     used = 0
     for token, text in enumerate(texts):
-        parts = text.split("\n")
-        for number, part in enumerate(parts):
+        for number, part in enumerate(text.split("\n") if "\n" in text else (text,)):
             if number:
                 lines.append([])
                 used = 0
-            if not part:
-                continue
             size = len(part) if part.isascii() else cell_len(part)
             if used and used + size > width:
                 lines.append([])
                 used = 0
             if size <= width:
-                lines[-1].append(Piece(token, part, used, size))
+                if part:
+                    lines[-1].append(Piece(token, part, used, size))
                 used += size
                 continue
             starts = cut_points(part, width)
@@ -173,6 +170,7 @@ class Heatmap(ScrollView, can_focus=True):
         super().__init__(name=name, id=id, classes=classes)
         self._lines: list[list[Piece]] = [[]]
         self._line_of: list[int] = []
+        self._layouts: dict[int, list[list[Piece]]] = {}
         self._laid_out = -1
         self._strips: dict[int, Strip] = {}
         self._level_styles: dict[int, RichStyle] = {}
@@ -199,8 +197,7 @@ class Heatmap(ScrollView, can_focus=True):
     @override
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         """Give the number of lines at a width."""
-        self._lay_out(width)
-        return len(self._lines)
+        return len(self._lines_at(width))
 
     def on_resize(self) -> None:
         """Wrap the tokens to the new width."""
@@ -285,13 +282,23 @@ class Heatmap(ScrollView, can_focus=True):
     def _set_cells(self, cells: Sequence[TokenCell]) -> None:
         self._cells = tuple(cells)
         self._texts = [token_text(cell.text) for cell in self._cells]
+        self._layouts.clear()
+
+    def _lines_at(self, width: int) -> list[list[Piece]]:
+        """Give the lines at a width; the widths with and without a scrollbar are both asked for."""
+        if width not in self._layouts:
+            if len(self._layouts) > 3:
+                self._layouts.clear()
+            self._layouts[width] = lay_out(self._texts, width)
+        return self._layouts[width]
 
     def _lay_out(self, width: int) -> None:
+        """Take the lines at a width for painting and for the cursor."""
         if width == self._laid_out or width <= 0:
             return
         self._laid_out = width
         self._strips.clear()
-        self._lines = lay_out(self._texts, width)
+        self._lines = self._lines_at(width)
         self._line_of = [0] * len(self._cells)
         for number in range(len(self._lines) - 1, -1, -1):
             for piece in self._lines[number]:
