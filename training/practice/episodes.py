@@ -14,7 +14,7 @@ from .tasks import any_task
 from .tasks.base import Choice, Correction, Task, Turn, bash, make_call, proposal, tool, user, words
 from .tasks.commands import CommandTask
 from .tasks.files import ReadTask, code_file
-from .tasks.talk import Talk
+from .tasks.talk import Talk, Values
 from .vocabulary import Names
 from .wording import correct, say
 
@@ -64,7 +64,10 @@ def episode(rng: Random, *, length: float = 0.0) -> list[Turn]:
     long = names.chance(length)
     task = any_task(names)
     if isinstance(task, Talk):
-        return [system(names, task, long=long), *talk(task)]
+        turns = [system(names, task, long=long), *talk(task)]
+        while isinstance(task, Values) and names.chance(0.5):
+            turns += talk(Values(names))
+        return turns
     makers = {
         "session": session,
         "reprompt": reprompt,

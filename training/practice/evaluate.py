@@ -38,7 +38,7 @@ from .tasks.base import (
     tool,
     user,
 )
-from .tasks.talk import Talk
+from .tasks.talk import Talk, Values
 from .tokenizer import TOOLS
 from .vocabulary import Names
 from .wording import correct, say
@@ -155,14 +155,17 @@ def plain_cases(names: Names, count: int) -> list[Case]:
         for _ in range(count):
             task = kind(names)
             turns = [system(names, task), *task.opening()]
-            accepted = in_words if isinstance(task, Talk) else one_of(usual_calls(task, {}))
+            if isinstance(task, Values):
+                accepted = task.reply.__eq__
+            else:
+                accepted = in_words if isinstance(task, Talk) else one_of(usual_calls(task, {}))
             cases.append(Case(kind.family, turns, accepted))
     return cases
 
 
 def draw_correction(names: Names, family: str) -> tuple[Task, Choice, Correction]:
     """A task with a denied choice and a correction of this family."""
-    kinds = [kind for kind in SHARES if kind is not Talk]
+    kinds = [kind for kind in SHARES if not issubclass(kind, Talk)]
     shares = [SHARES[kind] for kind in kinds]
     while True:
         task = names.rng.choices(kinds, shares)[0](names)
@@ -244,7 +247,7 @@ def matching(name: str, pattern: str) -> Callable[[str], bool]:
 def neutral_agreement(model: Model, names: Names, count: int) -> float:
     """How often a remark that says nothing leaves the greedy answer as it was."""
     plain, remarked = [], []
-    kinds = [kind for kind in SHARES if kind is not Talk]
+    kinds = [kind for kind in SHARES if not issubclass(kind, Talk)]
     for at in range(count):
         task = kinds[at % len(kinds)](names)
         turns = [system(names, task), *task.opening()]
@@ -259,7 +262,7 @@ def neutral_agreement(model: Model, names: Names, count: int) -> float:
 def priors(model: Model, names: Names, count: int) -> dict[str, list[float]]:
     """The probabilities of calls with values that are unusual but known, by correction family."""
     found: dict[str, list[float]] = defaultdict(list)
-    kinds = [kind for kind in SHARES if kind is not Talk]
+    kinds = [kind for kind in SHARES if not issubclass(kind, Talk)]
     for at in range(count):
         task = kinds[at % len(kinds)](names)
         prompt = model.prompt([system(names, task), *task.opening()])

@@ -92,6 +92,9 @@ def ask(text: str, names: Names, *, plain: bool = False) -> str:
         text = say("request-lead", names) + " " + text
     if not plain and text[-1] not in "?.!:'\"" and names.chance(0.3):
         text = append(text, say("request-tail", names))
+    if names.chance(0.06):
+        joint = names.rng.choice((". ", ", ", "; ", " - ", ". now ", ", so "))
+        text = say("noise", names, _reason_slots(names)) + joint + text
     if names.chance(0.3):
         text = text[0].upper() + text[1:]
     return text if plain else with_typo(text, names, 0.02)

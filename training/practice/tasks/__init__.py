@@ -22,7 +22,7 @@ from .commands import (
 )
 from .files import EditLine, Find, OpenModule, Read, Search
 from .fixing import FixBug, FixLook, FixTest, FixTypo, Rename
-from .talk import Talk
+from .talk import Talk, Values
 
 SHARES: Mapping[type[Task], float] = {
     RunTests: 1.6,
@@ -43,12 +43,13 @@ SHARES: Mapping[type[Task], float] = {
     Git: 0.35,
     Remove: 0.3,
     Move: 0.3,
-    FixTest: 2.6,
+    FixTest: 4.0,
     FixLook: 0.3,
     FixBug: 0.6,
     FixTypo: 0.3,
     Rename: 0.6,
     Talk: 0.6,
+    Values: 2.0,
 }
 FAMILIES: Mapping[str, type[Task]] = {kind.family: kind for kind in SHARES}
 

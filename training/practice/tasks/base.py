@@ -12,8 +12,8 @@ from ..wording import amid, phrases, say, sections
 
 Choice = dict[str, str]
 TAIL = 0.09
-INVENTED = 0.35
-AMID = 0.2
+INVENTED = 0.28
+AMID = 0.25
 COMMAND = "command"
 
 

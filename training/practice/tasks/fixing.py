@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 from ...protocol import ToolCall
 from ..vocabulary import Names
 from ..wording import append, ask
+from .arithmetic import ARITHMETIC, expression, some_functions, wrong_number
 from .base import (
     Choice,
     Option,
@@ -39,24 +39,6 @@ RENAME_EDIT = Option(
     ("sed",),
     spelled={"edit": "edit_lines", "sed": "sed -i"},
 )
-Function = Callable[..., int]
-ARITHMETIC: dict[str, tuple[Function, str, int]] = {
-    "add": (lambda a, b: a + b, "{a} + {b}", 2),
-    "sum": (lambda a, b: a + b, "{a} + {b}", 2),
-    "plus": (lambda a, b: a + b, "{a} + {b}", 2),
-    "total": (lambda a, b: a + b, "{a} + {b}", 2),
-    "sub": (lambda a, b: a - b, "{a} - {b}", 2),
-    "subtract": (lambda a, b: a - b, "{a} - {b}", 2),
-    "minus": (lambda a, b: a - b, "{a} - {b}", 2),
-    "diff": (lambda a, b: a - b, "{a} - {b}", 2),
-    "mul": (lambda a, b: a * b, "{a} * {b}", 2),
-    "multiply": (lambda a, b: a * b, "{a} * {b}", 2),
-    "times": (lambda a, b: a * b, "{a} * {b}", 2),
-    "product": (lambda a, b: a * b, "{a} * {b}", 2),
-    "double": (lambda a: 2 * a, "2 * {a}", 1),
-    "square": (lambda a: a * a, "{a} * {a}", 1),
-}
-WEIGHTS = [4 if name in ("add", "sub", "mul", "double", "square") else 1 for name in ARITHMETIC]
 MISSPELT = {
     "assert": ("asert", "assrt", "asset", "assertt", "asssert"),
     "import": ("imprt", "improt", "importt", "inport"),
@@ -124,22 +106,6 @@ class RepairTask(Task):
         return f"Fixed line {self.fault.at + 1} of {self.path}{about}."
 
 
-def expression(names: Names, function: str, *, size: int = 10) -> tuple[str, int]:
-    """An application of a function to small numbers, and its value."""
-    compute, _, arity = ARITHMETIC[function]
-    numbers = [names.rng.randint(0, size) for _ in range(arity)]
-    if arity == 2 and function in ("sub", "subtract", "minus", "diff") and names.chance(0.85):
-        numbers.sort(reverse=True)
-    return ", ".join(map(str, numbers)), compute(*numbers)
-
-
-def wrong_number(names: Names, right: int) -> int:
-    """Another number, often a close one."""
-    steps = (1, 1, -1, 2, -2, 3, 10, -right or 4, names.rng.randint(1, 50))
-    wrong = right + names.rng.choice(steps)
-    return wrong if wrong != right else right + 1
-
-
 class TestFile:
     """Builds a test file, line by line, and knows where its assertions are."""
 
@@ -150,7 +116,7 @@ class TestFile:
         self.asserts: list[tuple[int, str, int]] = []
         count = names.rng.choice((1, 1, 1, 1, 2, 2, 3))
         if obvious:
-            functions = _distinct(names.rng.choices(list(ARITHMETIC), WEIGHTS, k=count))
+            functions = some_functions(names, count)
         else:
             functions = _distinct(
                 [names.identifier(names.rng.choice((1, 2))) for _ in range(count)]
@@ -359,9 +325,7 @@ class FixBug(RepairTask):
         self.options = {"edit": EDIT}
         self.path = names.path("py")
         self.files = [self.path]
-        functions = _distinct(
-            names.rng.choices(list(ARITHMETIC), WEIGHTS, k=names.rng.randint(1, 3))
-        )
+        functions = some_functions(names, names.rng.randint(1, 3))
         lines: list[str] = []
         bodies: list[tuple[int, str]] = []
         for function in functions:
