@@ -44,6 +44,11 @@ class ChatScreen(ChatState):
         (80, "-normal"),
         (120, "-wide"),
     ]
+    VERTICAL_BREAKPOINTS = [  # noqa: RUF012 - declared so by Screen
+        (0, "-lowest"),
+        (22, "-low"),
+        (32, "-high"),
+    ]
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "interrupt", "stop", show=False, id="chat.interrupt"),
         Binding("tab", "switch_focus", "switch", show=False, id="chat.switch"),
@@ -52,7 +57,31 @@ class ChatScreen(ChatState):
     DEFAULT_CSS = """
     ChatScreen {
         #main { width: 1fr; height: 1fr; }
-        Conversation { height: 1fr; min-height: 3; }
+        Conversation { height: 1fr; min-height: 2; }
+        &.-deciding Prompt { display: none; }
+        &.-narrow LearningCharts { display: none; }
+        &.-narrow.-deciding LearningPanel, &.-normal.-deciding LearningPanel { display: none; }
+        &.-wide LearningPanel {
+            dock: right; width: 56; height: 100%; max-height: 100%;
+            border-top: none; border-left: solid $panel;
+            #evidence { layout: vertical; height: 1fr; max-height: 100%; }
+            HeatmapView { width: 100%; height: 1fr; max-height: 100%; }
+            LearningCharts { width: 100%; height: 18; }
+        }
+    }
+    ChatScreen.-low {
+        ProposalPanel { max-height: 10; }
+        &.-normal.-pending, &.-narrow.-pending {
+            LearningPanel { max-height: 7; }
+            LearningCharts, HeatmapView .legend { display: none; }
+        }
+    }
+    ChatScreen.-lowest {
+        ProposalPanel { max-height: 8; }
+        &.-normal.-pending, &.-narrow.-pending {
+            LearningPanel { max-height: 4; }
+            LearningCharts, HeatmapView .legend { display: none; }
+        }
     }
     """
 
@@ -255,7 +284,7 @@ class ChatScreen(ChatState):
         self.session.clear()
         if not self.session.busy:
             self.query_one(Conversation).clear()
-            self.query_one(LearningPanel).display = False
+            self.query_one(LearningPanel).remove_class("-shown")
 
     def use_theme(self, name: str) -> None:
         """Change the theme, or say which there are."""

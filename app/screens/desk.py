@@ -70,12 +70,14 @@ class DecisionDesk(Vertical):
         try:
             await self.mount(panel)
             self.add_class("-busy")
+            self.screen.add_class("-pending")
             if not self._typing():
                 panel.focus()
             return await self._pending
         finally:
             self._pending = self._proposal = None
             self.remove_class("-busy")
+            self.screen.remove_class("-deciding", "-pending")
             await self.remove_children()
 
     def _settle(self, decision: Decision) -> None:
@@ -83,10 +85,13 @@ class DecisionDesk(Vertical):
             self._pending.set_result(decision)
 
     async def _open(self, widget: Widget) -> None:
+        """Put a box below the call; the rest of the screen makes room for it."""
+        self.screen.add_class("-deciding")
         await self.mount(widget)
         widget.focus()
 
     async def _back_to_call(self) -> None:
+        self.screen.remove_class("-deciding")
         await self.query("CorrectionBox, ArgumentsEditor").remove()
         panel, proposal = self.panel, self._proposal
         if panel is not None and proposal is not None:

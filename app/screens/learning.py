@@ -33,24 +33,17 @@ def token_cells(tokens: Iterable[TokenReport]) -> list[TokenCell]:
 
 
 class LearningPanel(Vertical):
-    """Hidden until the first lesson; it lies beside the conversation where there is room."""
+    """Hidden until the first lesson; the screen says where it lies and how much it shows."""
 
     DEFAULT_CSS = """
     LearningPanel {
         display: none; height: auto; max-height: 45%;
         background: $surface; border-top: solid $panel; padding: 0 1;
-        #evidence { height: auto; max-height: 12; display: none; }
+        &.-shown { display: block; }
         &.-finished #evidence { display: block; }
+        #evidence { height: auto; max-height: 12; display: none; }
         HeatmapView { width: 1fr; height: auto; max-height: 12; }
-        LearningCharts { width: 1fr; height: 12; display: none; }
-    }
-    .-normal LearningPanel LearningCharts, .-wide LearningPanel LearningCharts { display: block; }
-    .-wide LearningPanel {
-        dock: right; width: 50; height: 100%; max-height: 100%;
-        border-top: none; border-left: solid $panel;
-        #evidence { layout: vertical; height: 1fr; max-height: 100%; }
-        HeatmapView { width: 100%; height: 1fr; max-height: 100%; }
-        LearningCharts { width: 100%; height: 16; }
+        LearningCharts { width: 1fr; height: 12; }
     }
     """
 
@@ -63,7 +56,7 @@ class LearningPanel(Vertical):
 
     def begin(self) -> None:
         """A lesson runs: show its stages, and not what the last one did."""
-        self.display = True
+        self.add_class("-shown")
         self.remove_class("-finished")
 
     def finish(self, result: LessonResult) -> None:
@@ -73,7 +66,7 @@ class LearningPanel(Vertical):
 
     def toggle(self) -> None:
         """Show the panel, or hide it."""
-        self.display = not self.display
+        self.toggle_class("-shown")
 
     def draw_curves(self, metrics: Metrics, kl_budget: float | None) -> None:
         """Draw loss and KL so far."""

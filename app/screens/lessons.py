@@ -16,7 +16,9 @@ from textual.widgets.option_list import Option
 
 from ...widgets.heatmap import HeatmapView
 from ...widgets.sanitise import content, one_line, visible
+from ..agent.parser import parse_turn
 from .learning import token_cells
+from .transcript import cost_of
 
 if TYPE_CHECKING:
     from ..controllers.session import SessionController
@@ -51,10 +53,10 @@ class LessonsScreen(Screen[None]):
     ]
     DEFAULT_CSS = """
     LessonsScreen {
-        OptionList { width: 40%; height: 1fr; border: none; }
+        OptionList, OptionList:focus { width: 40%; height: 1fr; border: none; }
         #lesson { width: 60%; height: 1fr; padding: 0 1; border-left: solid $panel; }
         HeatmapView { height: auto; max-height: 18; margin-top: 1; }
-        .empty { width: 100%; height: 1fr; content-align: center middle; color: $text-muted; }
+        .empty { width: 100%; height: 1fr; content-align: center middle; color: $quiet; }
     }
     """
 
@@ -81,7 +83,7 @@ class LessonsScreen(Screen[None]):
     @staticmethod
     def _option(record: LessonRecord) -> Option:
         text = one_line(record.lesson.correction, 60)
-        return Option(Content.assemble((f"{SIGNS[record.standing]} ", "bold $primary"), text))
+        return Option(Content.assemble(f"{SIGNS[record.standing]} ", text))
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
         """Show the lesson under the cursor."""
@@ -103,27 +105,36 @@ class LessonsScreen(Screen[None]):
         self.dismiss()
 
 
+def _call_of(text: str) -> str:
+    """The call in a turn on one line, or the turn where it holds none."""
+    call = parse_turn(text).call
+    return f"{call.name} {json.dumps(call.arguments)}" if call else text
+
+
 def _facts(record: LessonRecord) -> Content:
     when = datetime.fromtimestamp(record.time).astimezone().strftime("%Y-%m-%d %H:%M")
     request = next((m.content for m in reversed(record.lesson.messages) if m.role == "user"), "")
     rows: list[tuple[str, str]] = [
         ("when", when),
         ("request", one_line(request)),
-        ("denied" if record.lesson.kind == "deny" else "edited", record.lesson.completion.text),
+        (
+            "denied" if record.lesson.kind == "deny" else "edited",
+            _call_of(record.lesson.completion.text),
+        ),
         ("correction", record.lesson.correction),
         ("standing", MEANINGS[record.standing]),
     ]
-    if record.lesson.solution is not None:
-        call = record.lesson.solution
+    call = record.lesson.solution
+    if call is not None:
         rows.insert(3, ("you ran", f"{call.name} {json.dumps(call.arguments)}"))
     result = record.result
     if result is not None:
         rows.append(("why", result.reason))
         if result.retry is not None:
-            rows.append(("proof" if result.proved else "retry", result.retry.text))
-        rows.append(("cost", f"{len(result.steps)} steps, {result.seconds:.1f} s"))
+            rows.append(("proof" if result.proved else "retry", _call_of(result.retry.text)))
+        rows.append(("cost", cost_of(result)))
     lines = [
-        Content.assemble((f"{name:<11}", "$text-muted"), content(visible(text).strip()), "\n")
+        Content.assemble((f"{name:<11}", "$quiet"), content(visible(text).strip()), "\n")
         for name, text in rows
     ]
     return Content("").join(lines)

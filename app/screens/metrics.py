@@ -62,7 +62,7 @@ class MetricsScreen(Screen[None]):
         for title, rows in found:
             lines.append(Content.styled(f"\n{title}\n", "bold $primary"))
             lines += [
-                Content.assemble((f"{name:<{width}}  ", "$text-muted"), visible(value), "\n")
+                Content.assemble((f"{name:<{width}}  ", "$quiet"), visible(value), "\n")
                 for name, value in rows
             ]
         self.query_one("#rows", Static).update(Content("").join(lines))

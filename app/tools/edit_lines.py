@@ -43,7 +43,7 @@ class EditLines:
     def preview(self, arguments: Mapping[str, Any], workspace: Workspace) -> Preview:
         """Show the whole text before and after."""
         path = arguments["path"]
-        return changes.show(f"edit {path}", path, lambda: _plan(arguments, workspace))
+        return changes.show(f"edit_lines {path}", path, lambda: _plan(arguments, workspace))
 
     async def run(
         self,
