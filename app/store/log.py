@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
+from io import TextIOWrapper
 from pathlib import Path
-from typing import TextIO
 
 from .paths import open_private_append
 
@@ -14,7 +14,7 @@ PROGRAM = "continualcode_tui"
 class PrivateFileHandler(logging.FileHandler):
     """Makes the file when the first line comes, for the user alone."""
 
-    def _open(self) -> TextIO:
+    def _open(self) -> TextIOWrapper:
         return open_private_append(Path(self.baseFilename))
 
 

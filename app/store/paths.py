@@ -6,8 +6,8 @@ import hashlib
 import os
 import re
 from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
-from typing import TextIO
 
 APP_NAME = "continualcode-tui"
 LONGEST_NAME = 100
@@ -48,7 +48,7 @@ def write_private(path: Path, content: bytes) -> None:
     sync_folder(path.parent)
 
 
-def open_private_append(path: Path) -> TextIO:
+def open_private_append(path: Path) -> TextIOWrapper:
     """Open a log for appending."""
     make_private_folder(path.parent)
     return open(path, "a", encoding="utf-8", opener=_open_private)
