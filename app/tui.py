@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -11,7 +12,8 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import Static
 
-from ..themes.palettes import DARK, ThemedApp
+from ..themes.palettes import DARK, THEMES, ThemedApp
+from .cli import USAGE
 
 if TYPE_CHECKING:
     from .settings import Settings
@@ -91,5 +93,11 @@ class ContinualCode(ThemedApp):
 
 def run(settings: Settings) -> int:
     """Run the program in the present folder and return its exit status."""
+    names = [theme.name for theme in THEMES]
+    if settings.theme is not None and settings.theme not in names:
+        sys.stderr.write(
+            f"continualcode-tui: there is no theme {settings.theme!r}; use {' or '.join(names)}.\n"
+        )
+        return USAGE
     status = ContinualCode(settings, Path.cwd()).run()
     return status if isinstance(status, int) else 0
