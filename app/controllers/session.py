@@ -30,7 +30,7 @@ from ..store.log import log_to
 from ..store.paths import DataPaths
 from ..store.sessions import SessionFile
 from ..tools import registry
-from ..workspace.repository import Repository, inspect, list_files
+from ..workspace.repository import Repository, inspect, list_files, sweep
 from ..workspace.workspace import Workspace
 from .approval import ApprovalController
 from .engine import EngineController, EngineError
@@ -355,6 +355,13 @@ class SessionController:
     def _present(self, event: AgentEvent) -> None:
         self.metrics.observe(event)
         self._presenter(event)
+
+
+def _do_chores(root: Path) -> None:
+    """Import what checks calls, and remove what killed writes left behind."""
+    registry.prepare()
+    with suppress(OSError):
+        sweep(root)
 
 
 def _read_prompt(repository: Repository, room: int) -> str:

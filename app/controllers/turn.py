@@ -347,8 +347,9 @@ class TurnController:
         correction = describe_edit(proposal.call.arguments, call.arguments)
         self.conversation.add_turn(proposal.text, proposal.call)
         lesson = self._lesson(proposal, "edit", correction, call)
+        shown = await asyncio.to_thread(registry.preview, call, self._workspace)
         executed, _ = await asyncio.gather(
-            self._execute(proposal, call, None),
+            self._execute(proposal, call, None if shown.problem else shown),
             self._lessons.learn(lesson, show_retry=False),
         )
         self._approval.ran(call)
