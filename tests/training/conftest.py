@@ -39,9 +39,9 @@ CAT = "use cat"
 
 
 @pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny() -> Path:
     """A model that reads files by default and follows "use cat"."""
-    return make_model.train(tmp_path_factory.mktemp("models") / "tiny")
+    return make_model.FOLDER
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,7 @@
-"""A tiny chat model that follows corrections, trained from nothing in a few seconds."""
+"""A tiny chat model that follows corrections, trained from nothing in a few seconds.
+
+The tests use the one in ``tiny/``, so that they see the same weights on every machine.
+"""
 
 from __future__ import annotations
 
@@ -34,6 +37,7 @@ TEMPLATE = """\
 {%- if add_generation_prompt -%}{{ '<|im_start|>assistant\n' }}{%- endif -%}"""
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<tool_call>", "</tool_call>"]
 NAMES = ("alpha", "bravo")
+FOLDER = Path(__file__).parent / "tiny"
 SYSTEM = "You are a coding agent."
 
 
@@ -175,5 +179,9 @@ def train(folder: Path, steps: int = 220, rows: int = 8) -> Path:
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         schedule.step()
-    model.eval()
-    return save(model, tokenizer, folder)
+    return save(model.eval().half(), tokenizer, folder)
+
+
+if __name__ == "__main__":
+    # Writes the model that the tests use: python -m tests.training.make_model
+    train(FOLDER)

@@ -80,6 +80,7 @@ async def test_killed_at_any_stage_it_resumes_from_a_committed_adapter(worker, l
     await load(worker, load_request())
     denied = await sample(worker)
     pid = worker.pid
+    epitaph = ""
 
     def kill(event: Event) -> None:
         if event.event == "stage" and event.stage == stage:
@@ -89,8 +90,9 @@ async def test_killed_at_any_stage_it_resumes_from_a_committed_adapter(worker, l
         await learn(worker, denied, kill)
         finished = True
     except WorkerDied as died:
-        assert "SIGKILL" in died.message
+        epitaph = died.message
         finished = False
+    assert finished or "SIGKILL" in epitaph
     loaded = await load(worker, load_request())
     assert loaded.read_only is None
     if loaded.snapshot is None:
@@ -234,7 +236,8 @@ def test_lines_that_are_no_requests_are_refused_and_survived():
 def test_nothing_heavy_is_imported_by_the_client_or_before_a_load():
     program = (
         "import sys; import continualcode_tui.training.client, continualcode_tui.training.worker;"
-        "print([m for m in ('torch', 'transformers', 'peft', 'numpy', 'tinker') if m in sys.modules])"
+        "heavy = ('torch', 'transformers', 'peft', 'numpy', 'tinker');"
+        "print([name for name in heavy if name in sys.modules])"
     )
     command = [sys.executable, "-P", "-c", program]
     found = subprocess.run(command, capture_output=True, text=True, check=True)
