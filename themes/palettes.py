@@ -7,9 +7,13 @@ theme variables, so a further palette (high contrast, colour-blind, ANSI) is one
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from textual.app import App
 from textual.theme import Theme
+
+# Styles that every screen shares, for an app's CSS_PATH.
+SHARED_STYLES = Path(__file__).with_name("shared.tcss")
 
 DARK = "continual-dark"
 LIGHT = "continual-light"
@@ -166,6 +170,8 @@ VARIABLE_DEFAULTS: dict[str, str] = extra_variables(DARK_PALETTE)
 
 class ThemedApp(App[object]):
     """An app that knows our themes, and stays readable under any other."""
+
+    CSS_PATH = SHARED_STYLES
 
     def __init__(self, *, theme: str = DARK) -> None:
         super().__init__()

@@ -74,7 +74,7 @@ def _spec(name: str, rule: Mapping[str, Any], required: bool, arguments: Mapping
         kind = "code" if code else "text"
     elif wanted in ("integer", "number", "boolean"):
         kind = wanted
-    if kind == "boolean" and value is not None and not isinstance(value, bool):
+    if kind == "boolean" and name in arguments and not isinstance(value, bool):
         kind = "json"
     return Spec(
         name,

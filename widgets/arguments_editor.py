@@ -82,7 +82,7 @@ class ArgumentField(Vertical):
         if spec.kind == "choice":
             options = [(Content(visible(choice, keep="")), choice) for choice in spec.choices]
             value = text if text in spec.choices else Select.NULL
-            return Select(options, value=value, allow_blank=True, compact=True)
+            return Select(options, prompt="choose one", value=value, allow_blank=True, compact=True)
         return Input(visible(text, keep="\t"), compact=True)
 
     def on_mount(self) -> None:

@@ -89,6 +89,7 @@ class LearningCharts(Container):
         self._plots: tuple[SeriesPlot, SeriesPlot] | None = None
         self._redraw_timer: Timer | None = None
         self._stale = False
+        self._loading = False
 
     def compose(self) -> ComposeResult:
         """Lay out the message that stands for the charts until there is data."""
@@ -182,12 +183,13 @@ class LearningCharts(Container):
         self.query_one(".message", Static).update(content(message))
         if self._state != "data":
             return
-        if self._plots is None:
+        if self._plots is None and not self._loading:
+            self._loading = True
             self._load_plots()
-        else:
+        elif self._plots is not None:
             self._draw(*self._plots)
 
-    @work(group="charts", exclusive=True, exit_on_error=False, description="load the charts")
+    @work(group="charts", exit_on_error=False, description="load the charts")
     async def _load_plots(self) -> None:
         name = f"{__package__}.chart_plots"
         try:
@@ -197,13 +199,12 @@ class LearningCharts(Container):
             self._message = f"The charts need textual-plot, which does not load: {error}"
             self._redraw()
             return
-        if self._plots is None:
-            loss, kl = module.SeriesPlot(), module.SeriesPlot()
-            await self.query_one("#loss-chart").mount(loss)
-            await self.query_one("#kl-chart").mount(kl)
-            self._plots = (loss, kl)
-            self.set_class(True, "-data")
-            self.call_after_refresh(self._changed)
+        loss, kl = module.SeriesPlot(), module.SeriesPlot()
+        await self.query_one("#loss-chart").mount(loss)
+        await self.query_one("#kl-chart").mount(kl)
+        self._plots = (loss, kl)
+        self.set_class(True, "-data")
+        self.call_after_refresh(self._changed)
 
     def _draw(self, loss: SeriesPlot, kl: SeriesPlot) -> None:
         losses = [point.loss for point in self._points]

@@ -8,6 +8,7 @@ from itertools import accumulate
 from typing import ClassVar
 
 from rich.segment import Segment
+from textual import work
 from textual.content import Content, Span
 from textual.geometry import Size
 from textual.highlight import highlight
@@ -22,10 +23,14 @@ from .diff_rows import Diff, Row, make_diff, split_lines
 from .painting import component_style, paint
 from .sanitise import HARMLESS, mark_of, visible
 
+Colours = tuple[list[Content], list[Content]]
+
 SIGNS = {"added": "+", "removed": "-", "context": " ", "fold": " "}
 TAB = 4
-# Pygments reads about a megabyte a second; longer files are shown without syntax colours.
-LONGEST_HIGHLIGHTED = 100_000
+# Pygments reads about 200 kB a second: beyond the first figure it does so in a thread, and
+# beyond the second it is spared the work.
+LONGEST_AT_ONCE = 20_000
+LONGEST_HIGHLIGHTED = 300_000
 ENDING_MARKS = {"\r\n": "⟨CR⟩⟨LF⟩", "\n": "⟨LF⟩", "\r": "⟨CR⟩"}
 
 
@@ -138,7 +143,7 @@ class DiffView(Widget):
         self._digits = len(str(max(numbers, default=1)))
         self._gutter = 2 * self._digits + 4
         self._mark_endings = any(row.ending_changed for row in self._rows)
-        self._colours: tuple[list[Content], list[Content]] | None = None
+        self._colours: Colours | None = None
 
     def _lay_out(self, width: int) -> None:
         if width == self._layout_width:
@@ -215,12 +220,27 @@ class DiffView(Widget):
             shown = shown.append_text(ending, style)
         return shown
 
-    def _highlighted(self) -> tuple[list[Content], list[Content]]:
+    def _highlighted(self) -> Colours:
+        """Give the coloured lines of both sides; those of long files come a little later."""
         if self._colours is None:
-            old = _highlight(self._before or "", self._path)
-            new = _highlight(self._after or "", self._path)
-            self._colours = (old, new)
+            before, after = self._before or "", self._after or ""
+            if len(before) + len(after) <= LONGEST_AT_ONCE:
+                self._colours = (_highlight(before, self._path), _highlight(after, self._path))
+            else:
+                self._colours = ([], [])
+                self._highlight_in_thread(before, after, self._path)
         return self._colours
+
+    @work(thread=True, group="highlight", exit_on_error=False, description="colour a diff")
+    def _highlight_in_thread(self, before: str, after: str, path: str) -> None:
+        colours = (_highlight(before, path), _highlight(after, path))
+        self.app.call_from_thread(self._take_colours, before, after, colours)
+
+    def _take_colours(self, before: str, after: str, colours: Colours) -> None:
+        if (before, after) == (self._before or "", self._after or ""):
+            self._colours = colours
+            self._strips.clear()
+            self.refresh()
 
 
 def _highlight(text: str, path: str) -> list[Content]:

@@ -74,7 +74,7 @@ class AssistantEntry(Markdown):
         padding: 0 1 0 2;
         margin: 1 0 0 0;
         background: transparent;
-        & > MarkdownParagraph:last-child { margin: 0; }
+        & > MarkdownBlock:last-child { margin-bottom: 0; }
     }
     """
 

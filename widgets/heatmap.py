@@ -395,10 +395,10 @@ class HeatmapView(Vertical):
 def legend() -> Content:
     """Say what the colours and signs mean."""
     return Content.assemble(
-        ("teacher wants it less", "$heat-text on $heat-negative-4 underline"),
-        "  ",
-        ("teacher wants it more", "bold $heat-text on $heat-positive-4"),
-        ("  arrows move · [ ] jump", "$quiet"),
+        ("less wanted", "$heat-text on $heat-negative-4 underline"),
+        " ",
+        ("more wanted", "bold $heat-text on $heat-positive-4"),
+        (" by the teacher · arrows, [ ] move", "$quiet"),
     )
 
 

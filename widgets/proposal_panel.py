@@ -384,7 +384,8 @@ class ProposalPanel(VerticalScroll, can_focus=True, can_focus_children=False):
         if self.stage == "always":
             pairs = [("y", "or"), ("a", "always approve this"), ("Esc", "back")]
         else:
-            pairs = [("y", "approve"), ("n", "deny"), ("e", "edit")]
+            approve = "approve" if self._preview.problem is None else "approve anyway"
+            pairs = [("y", approve), ("n", "deny"), ("e", "edit")]
             pairs += [("a", "always")] if self._always is not None else []
             pairs.append(("Esc", "stop"))
         keys = _key_line(pairs, self.armed)

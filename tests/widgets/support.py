@@ -46,7 +46,7 @@ def screen_text(app: ThemedApp) -> str:
     return "\n".join(strip.text.rstrip() for strip in strips)
 
 
-async def until(condition: Callable[[], object], pilot: Pilot[object], seconds: float = 3) -> None:
+async def until(condition: Callable[[], object], pilot: Pilot[object], seconds: float = 10) -> None:
     """Wait until something is so."""
     for _ in range(int(seconds / 0.01)):
         if condition():

@@ -162,10 +162,10 @@ async def test_a_lesson_card_opens_its_heatmap():
         assert not talk.query(Heatmap)
         talk.query_one(LessonCard).focus()
         await pilot.press("enter")
-        await until(lambda: "teacher wants it less" in screen_text(pilot.app), pilot)
+        await until(lambda: "less wanted" in screen_text(pilot.app), pilot)
         assert "advantage −4.20 nats" in screen_text(pilot.app)
         await pilot.press("enter")
-        await until(lambda: "teacher wants it less" not in screen_text(pilot.app), pilot)
+        await until(lambda: "less wanted" not in screen_text(pilot.app), pilot)
 
 
 async def test_hostile_text_is_shown_and_not_obeyed():

@@ -6,7 +6,7 @@ import pytest
 from continualcode_tui.widgets.diff import DiffView
 from textual.containers import VerticalScroll
 
-from .support import HOSTILE, Stage, screen_text
+from .support import HOSTILE, Stage, screen_text, until
 
 BEFORE = '''import os
 
@@ -85,6 +85,19 @@ async def test_showing_another_text_changes_the_height():
         await pilot.pause()
         assert view.size.height == 5
         assert view.summary == "+3 −1"
+
+
+async def test_a_long_file_is_shown_at_once_and_coloured_later():
+    text = "def f(x):\n    return x\n" * 2_000
+    view = DiffView(None, text, "long.py")
+    async with Stage(VerticalScroll(view)).run_test() as pilot:
+        await pilot.pause()
+        assert "def f(x):" in screen_text(pilot.app)
+
+        def coloured() -> bool:
+            return any(str(segment.text) == "def" for segment in view.render_line(1))
+
+        await until(coloured, pilot)
 
 
 @pytest.mark.parametrize("size", [(60, 18), (80, 24), (120, 40)])
