@@ -59,19 +59,26 @@ class Conversation(VerticalScroll, can_focus=True):
         self._pruned = 0
 
     def on_mount(self) -> None:
-        """Follow the end."""
+        """Begin at the top, and follow the end as soon as there is more than fits."""
         self.mount(Static(classes="pruned"), before=0 if self.children else None)
-        self.anchor()
+        self.watch(self, "show_vertical_scrollbar", self._overflows, init=False)
+
+    def _overflows(self, overflows: bool) -> None:
+        # An anchor would also push a short conversation down to the prompt.
+        self.anchor(overflows)
+        if not overflows:
+            self.scroll_to(y=0, animate=False, force=True)
 
     @property
     def following(self) -> bool:
         """Whether the newest entry is kept in view."""
-        return self._anchored and not self._anchor_released
+        return not self.show_vertical_scrollbar or not self._anchor_released
 
     def follow(self) -> None:
         """Jump to the newest entry and keep it in view."""
-        self.anchor()
-        self.scroll_end(animate=False)
+        if self.show_vertical_scrollbar:
+            self.anchor()
+            self.scroll_end(animate=False)
 
     def clear(self) -> None:
         """Take everything off."""

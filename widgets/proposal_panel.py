@@ -192,6 +192,8 @@ class ProposalPanel(VerticalScroll, can_focus=True, can_focus_children=False):
     async def show_preview(self, preview: CallPreview) -> None:
         """Show another preview in place of this one, for arguments that are being edited."""
         self._preview = preview
+        self.stage = "call"
+        self._begin_quiet_time()
         async with self.batch():
             await self.query(".preview").remove()
             await self.mount(preview_widget(preview))
@@ -247,8 +249,12 @@ class ProposalPanel(VerticalScroll, can_focus=True, can_focus_children=False):
         if action in ("deny", "edit") and self.stage != "call":
             return False
         if action == "always":
-            return self._always is not None
+            return self._offers_always
         return True
+
+    @property
+    def _offers_always(self) -> bool:
+        return self._always is not None and self._preview.problem is None
 
     def _begin_quiet_time(self) -> None:
         self.armed = False
@@ -386,7 +392,7 @@ class ProposalPanel(VerticalScroll, can_focus=True, can_focus_children=False):
         else:
             approve = "approve" if self._preview.problem is None else "approve anyway"
             pairs = [("y", approve), ("n", "deny"), ("e", "edit")]
-            pairs += [("a", "always")] if self._always is not None else []
+            pairs += [("a", "always")] if self._offers_always else []
             pairs.append(("Esc", "stop"))
         keys = _key_line(pairs, self.armed)
         return keys if self.armed else Content.assemble(("arming… ", "italic"), keys)

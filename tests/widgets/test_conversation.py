@@ -121,6 +121,18 @@ async def test_the_end_is_followed_until_the_user_scrolls_away():
         await until(lambda: "notice 31" in screen_text(pilot.app), pilot)
 
 
+async def test_a_short_conversation_begins_at_the_top_and_stays_there():
+    talk = Conversation()
+    async with Stage(talk).run_test(size=(60, 18)) as pilot:
+        talk.add_user("hello")
+        await until(lambda: screen_text(pilot.app).split("\n")[1].strip() == "▌ hello", pilot)
+        for i in range(30):
+            talk.add_notice(f"notice {i}")
+        await until(lambda: "notice 29" in screen_text(pilot.app), pilot)
+        await pilot.resize_terminal(60, 90)
+        await until(lambda: screen_text(pilot.app).split("\n")[1].strip() == "▌ hello", pilot)
+
+
 async def test_scrolling_back_to_the_end_follows_again():
     talk = Conversation()
     async with Stage(talk).run_test(size=(60, 18)) as pilot:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from continualcode_tui.widgets.command_view import CommandView
@@ -240,7 +241,6 @@ async def test_hostile_text_is_shown_and_not_obeyed(kind):
         command=HOSTILE,
         folder=HOSTILE,
         text=HOSTILE,
-        problem=HOSTILE,
     )
     app, panel = stage(preview, always=HOSTILE)
     async with app.run_test(size=(200, 50)) as pilot:
@@ -248,6 +248,10 @@ async def test_hostile_text_is_shown_and_not_obeyed(kind):
         await pilot.press("a")
         await until(lambda: panel.stage == "always", pilot)
         await pilot.pause()
+        assert screen_text(app).count("[/] [red]x[/red] [b +⟨ESC⟩[2J") >= 3
+        await panel.show_preview(replace(preview, problem=HOSTILE))
+        await pilot.pause()
+        assert panel.stage == "call"
         text = screen_text(app)
         assert "[/] [red]x[/red] [b +⟨ESC⟩[2J" in text
         assert not {"\x1b", "\x9b", "\x00", "\u202e", "\u200b"} & set(text)
