@@ -19,11 +19,11 @@ from .vocabulary import Names
 from .wording import correct, say
 
 KINDS = {
-    "session": 0.27,
-    "reprompt": 0.35,
+    "session": 0.18,
+    "reprompt": 0.5,
     "neutral": 0.05,
-    "denial": 0.15,
-    "notes": 0.13,
+    "denial": 0.12,
+    "notes": 0.1,
     "error": 0.03,
     "edited": 0.02,
 }
@@ -86,7 +86,7 @@ def episode(rng: Random, *, length: float = 0.0) -> list[Turn]:
 def system(names: Names, task: Task, *, long: bool = False, notes: Sequence[str] = ()) -> Turn:
     """The system message with a listing that holds the task's files."""
     rng = names.rng
-    size = rng.choice((0, 0, 1, 2, 3, 4, 6, 8, 12)) if not long else rng.randint(8, 60)
+    size = rng.choice((0, 0, 0, 1, 1, 2, 3, 4, 6, 12)) if not long else rng.randint(8, 60)
     others = names.some_files(size)
     if task.family in ("fix-test", "fix-look"):
         others = [path for path in others if "test" not in path]
@@ -177,11 +177,27 @@ def _another(task: Task, choice: Choice | None = None) -> list[Turn]:
 
 
 def reprompt(names: Names, task: Task, long: bool) -> list[Turn]:
-    """What the teacher reads: the request, and the correction in a trailing block."""
+    """What the teacher reads: the request, and the correction in a trailing block.
+
+    Several such exchanges may follow each other, so that the newest block is the one that counts.
+    """
+    block = corrected(names, task)
+    if not block:
+        return session(names, task, long)
+    turns = [*_begin(names, task, long), *block]
+    while names.chance(0.45):
+        task = any_task(names)
+        if block := corrected(names, task):
+            turns += [*task.opening(), *block]
+    return turns
+
+
+def corrected(names: Names, task: Task) -> list[Turn]:
+    """A trailing block and the call that follows it; nothing where nothing can be corrected."""
     denied = task.decide()
     correction = task.correction(denied)
     if correction is None:
-        return session(names, task, long)
+        return []
     choice = task.revise(correction)
     if correction.option != "command" and names.chance(0.5):
         choice = task.revise(correction, denied)
@@ -195,7 +211,7 @@ def reprompt(names: Names, task: Task, long: bool) -> list[Turn]:
         solution=solution,
         tool_output=output,
     )
-    return [*_begin(names, task, long), user(block), proposal(task.call(choice))]
+    return [user(block), proposal(task.call(choice))]
 
 
 def _notes_beside(

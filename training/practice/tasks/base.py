@@ -12,7 +12,7 @@ from ..wording import amid, phrases, say, sections
 
 Choice = dict[str, str]
 TAIL = 0.09
-INVENTED = 0.28
+INVENTED = 0.22
 AMID = 0.25
 COMMAND = "command"
 

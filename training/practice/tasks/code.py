@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...protocol import ToolCall
-from ..vocabulary import Names
+from ..vocabulary import Names, listed
 from ..wording import ask
 from .base import Choice, Option, Task, make_call, written
 
@@ -19,6 +19,13 @@ OPERATIONS = {
     "plus": "+", "minus": "-", "times": "*", "divided by": "/", "modulo": "%",
     "to the power of": "**", "and": "and", "or": "or",
 }  # fmt: skip
+# Names of these words exist in every spelling; a spelling can be copied, but not guessed.
+SPELLED = listed(
+    "max min size limit count total sum name title text label color width height depth level "
+    "user item list file path host port url key token mode state status version time rate price "
+    "score value result default base root start end first last make get set add load save read "
+    "parse find build create update check send open close merge split sort count print show"
+)
 QUOTE_MARKS = {"double": '"', "single": "'"}
 
 
@@ -37,13 +44,14 @@ class NewFile(Task):
         """Draw what to write and where."""
         names = self.names
         self.path = names.path("py")
-        self.name = names.identifier(names.rng.choice((1, 2, 2, 3)))
+        self.kind = names.rng.choice(("sum", "text", "constant", "greet"))
+        spelled = self.kind == "constant" or names.chance(0.35)
+        self.name = self._spelled() if spelled else names.identifier(names.rng.choice((1, 2)))
         self.a, self.b = names.word(), names.word()
         self.text = names.sentence(1, 2)
         self.spoken, self.sign = names.rng.choice(list(OPERATIONS.items())[:5])
-        self.kind = names.rng.choice(("sum", "text", "constant", "greet"))
         function = {"hints": HINTS, "result": RESULT, "docstring": DOCSTRING}
-        if "_" in self.name:
+        if spelled and "_" in self.name:
             function["case"] = CASE
         self.options = {
             "sum": function,
@@ -55,6 +63,9 @@ class NewFile(Task):
         slots = {"name": self.name, "a": self.a, "b": self.b, "text": self.text, "op": op}
         thing = self.sentence(f"thing-{self.kind}", **slots)
         self.request = ask(self.sentence("new-file", path=self.path, thing=thing), names)
+
+    def _spelled(self) -> str:
+        return "_".join(self.names.rng.sample(SPELLED, self.names.rng.choice((1, 2, 2))))
 
     def slots(self) -> dict[str, str]:
         """The name in every spelling."""

@@ -191,8 +191,8 @@ class FixTest(RepairTask):
         self.options = {"edit": EDIT}
         self._place()
         roll = names.rng.random()
-        kind = "number" if roll < 0.52 else "given" if roll < 0.64 else "shown"
-        kind = "syntax" if roll > 0.8 else kind
+        kind = "number" if roll < 0.6 else "given" if roll < 0.7 else "shown"
+        kind = "syntax" if roll > 0.84 else kind
         self.shown = kind == "shown"
         file = TestFile(
             names, self.module, obvious=kind != "given" and not (self.shown and names.chance(0.6))
@@ -272,9 +272,9 @@ class FixTest(RepairTask):
             f"E        +  where {right} = {applied}",
         ]
         counts = "1 failed in 0.02s"
-        if names.chance(0.35):
+        if names.chance(0.45):
             return "\n".join((*short, counts, "[exit 1]"))
-        if names.chance(0.3):
+        if names.chance(0.4):
             return "\n".join((f"E       assert {right} == {wrong}", "[exit 1]"))
         return "\n".join(
             (
