@@ -18,7 +18,7 @@ from .engines.generation import generate
 from .engines.policy import Policy
 from .protocol import ToolSchema
 
-ANSWER_TOKENS = 40
+ANSWER_TOKENS = 32
 LARGE_VOCABULARY = 32_768
 LARGE_ANSWER_TOKENS = 24
 ROWS_AT_ONCE = 24

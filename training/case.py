@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from .engines.rendering import Prompt
 
 NEUTRAL = "That is what it was, and it is noted here so that the length is the same as before. "
-PLAUSIBLE_PART = 0.1
+PLAUSIBLE_PART = 0.3
 SURE = 0.5
-MINIMUM_CONTRAST = 0.02
+MINIMUM_CONTRAST = 0.2
 
 
 @dataclass(eq=False)
@@ -121,17 +121,16 @@ def prepare(policy: Policy, lesson: Lesson) -> Case:
     policy.require_room(len(teacher_prompt), len(completion.tokens))
     denied = assess(policy, prompt, teacher_prompt, completion.tokens, completion.logprobs)
     student = policy.score(prompt, completion.tokens)
-    case = Case(lesson, prompt, teacher_prompt, block, denied, student, gate=0.0)
-    case.gate = contrast(policy, case)
-    return case
+    return Case(lesson, prompt, teacher_prompt, block, denied, student, gate=0.0)
 
 
-def contrast(policy: Policy, case: Case) -> float:
-    """How much more the correction says than a neutral text, in nats at the first decision.
+def contrast(policy: Policy, case: Case, answer: Sampled) -> float:
+    """How much more the correction says than a neutral text, in nats.
 
-    It is the teacher's log-probability of the token that it wants instead of the denied one,
-    less the same under a neutral text; or, if that is larger, how much less likely the
-    correction makes the denied token. Zero where the teacher agrees with the student.
+    It is the larger of two differences between the teacher and the same model with the
+    neutral text: in how much less likely the denied token is at the first decision, and in
+    the log-probability of the teacher's own whole ``answer``. Zero where the teacher agrees
+    with the student.
     """
     position = case.denied.decision
     if position is None:
@@ -141,10 +140,12 @@ def contrast(policy: Policy, case: Case) -> float:
         lesson.messages, lesson.tools, neutral_block(policy, lesson)
     )
     prefix = policy.prefix(neutral_prompt, keep=False) if policy.scope == "answer" else None
-    neutral = policy.score(neutral_prompt, case.denied.tokens[: position + 1], prefix=prefix)[-1]
-    teacher, wanted = case.denied.teacher[position], case.denied.wanted(position)
-    towards = float(teacher[wanted] - neutral[wanted])
-    away = float(neutral[case.denied.tokens[position]] - teacher[case.denied.tokens[position]])
+    tokens = case.denied.tokens[: position + 1]
+    neutral = policy.score(neutral_prompt, tokens, prefix=prefix)[-1]
+    away = float(neutral[tokens[-1]] - case.denied.teacher[position][tokens[-1]])
+    chosen = torch.tensor(answer.tokens, device=neutral.device)[:, None]
+    plain = policy.score(neutral_prompt, answer.tokens, prefix=prefix)
+    towards = float((answer.teacher.gather(-1, chosen) - plain.gather(-1, chosen)).sum())
     return max(0.0, towards, away)
 
 
@@ -152,7 +153,7 @@ def follow_reason(case: Case, retry: Completion, scored: Sampled, sure: float) -
     """Why a retry does not follow the correction; None when it does.
 
     It follows when it ends properly, is not the denied call, does not repeat the denied
-    choice, and each of its tokens is at least a tenth as likely to the teacher as the
+    choice, and each of its tokens is at least three tenths as likely to the teacher as the
     teacher's first choice: free choices stay free, the denied one and garbage do not pass.
     ``sure`` is the student's least probability among the tokens that the lesson is about; a
     retry that took one of them by luck proves nothing.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .snapshots import Replay
 
 LEAST_AGREEMENT = 0.75
-BUDGETS = 4.0
+BUDGETS = 3.0
 
 
 @dataclass

@@ -13,7 +13,15 @@ from . import objectives
 from .case import Case, Sampled
 from .engines.generation import generate
 from .guard import Guard
-from .protocol import Completion, GuardReport, Learn, LessonResult, Outcome, StepMetrics
+from .protocol import (
+    ChatMessage,
+    Completion,
+    GuardReport,
+    Learn,
+    LessonResult,
+    Outcome,
+    StepMetrics,
+)
 from .snapshots import Replay
 from .stepper import NonFinite, Stepper, StepResult, StepSettings, Target, confidence
 
@@ -106,6 +114,7 @@ class Learner:
             bank.finish(reply.check)
             case = cases.prepare(self.policy, request.lesson)
         with reply.stage("gate"):
+            self._teach(case, request, reply, progress)
             reason = self._gated(case)
         outcome: Outcome = "gated"
         snapshot: str | None = None
@@ -139,6 +148,42 @@ class Learner:
             tokens_scored=self.policy.tokens_scored - scored,
             memory_bytes=self.policy.peak_memory(),
         )
+
+    def _teach(self, case: Case, request: Learn, reply: Reply, progress: Progress) -> None:
+        """Let the teacher answer itself, and see what the correction adds to a neutral text.
+
+        The siblings are answered as well where the student's own tokens cannot teach what is
+        wanted, because it gives the wanted token next to no probability.
+        """
+        position = case.denied.decision
+        if position is None:
+            return
+        rare = float(case.student[position][case.denied.wanted(position)].exp()) < RARE
+        siblings = request.lesson.siblings if rare else ()
+        for messages in (request.lesson.messages, *siblings):
+            answer = self._teacher_answer(case, messages, request, reply)
+            progress.tokens_sampled += len(answer.tokens)
+            case.teacher_answers.append(answer)
+        case.gate = cases.contrast(self.policy, case, case.teacher_answers[0])
+
+    def _teacher_answer(
+        self, case: Case, messages: Sequence[ChatMessage], request: Learn, reply: Reply
+    ) -> Sampled:
+        """What the teacher itself says, greedily; its decisions are where the student differs."""
+        tools = request.lesson.tools
+        prompt = self.policy.renderer.prompt(messages, tools)
+        teacher = self.policy.renderer.teacher_prompt(messages, tools, case.block)
+        said = generate(
+            self.policy,
+            teacher,
+            temperature=0,
+            max_tokens=request.max_tokens,
+            check=reply.check,
+        )
+        sampled = cases.assess(self.policy, prompt, teacher, said.tokens, said.logprobs)
+        student = self.policy.score(prompt, said.tokens)
+        sampled.decisions = cases.decisions(said.tokens, student)
+        return sampled
 
     def _gated(self, case: Case) -> str:
         """Why there is nothing to learn; empty when there is."""
@@ -192,20 +237,32 @@ class Attempt:
     def _related(self, watch: Watch) -> set[str]:
         """The watched prompts to which the correction speaks as well.
 
-        They answer like the denied completion up to and with its decision token, and the
-        correction, shown there, turns that token into the one that it wants here.
+        They answer like the denied completion up to its decision token, and the correction,
+        shown there, turns that token into the one that it wants here. Where the decision is
+        which tool to use, that token has to be the denied one too: there a correction is
+        easily taken further than it was meant.
         """
         position = self.case.denied.decision
         assert position is not None
-        denied = self.case.denied.tokens[: position + 1]
+        before = self.case.denied.tokens[:position]
+        denied = self.case.denied.tokens[position]
         wanted = self.case.denied.wanted(position)
+        inside = '"arguments"' in str(self.policy.loaded.tokenizer.decode(list(before)))
         found: set[str] = set()
         for anchor, entry in zip(watch.anchors, watch.entries, strict=True):
-            if anchor.answer[: position + 1] != denied:
+            if anchor.answer[:position] != before or len(anchor.answer) <= position:
+                continue
+            if anchor.answer[position] != denied and not inside:
+                continue
+            if anchor.answer[position] == wanted:
                 continue
             self.reply.check()
             said = cases.related(
-                self.policy, self.case, entry.messages(), self.request.lesson.tools, denied
+                self.policy,
+                self.case,
+                entry.messages(),
+                self.request.lesson.tools,
+                anchor.answer[: position + 1],
             )
             if said == wanted:
                 found.add(anchor.id)
@@ -224,7 +281,7 @@ class Attempt:
         own = [self.case.denied]
         for number in range(1, self.settings.max_steps + 1):
             with self.reply.stage("step", f"{number} of at most {self.settings.max_steps}"):
-                answers = [*own, *self._taught()]
+                answers = [*own, *self.case.teacher_answers]
                 try:
                     result = self.stepper.step(answers, self._targets(answers, number - 1))
                 except NonFinite:
@@ -256,39 +313,6 @@ class Attempt:
     def _praise(self, number: int) -> str:
         steps = "one step" if number == 1 else f"{number} steps"
         return f"Learned in {steps}: the retry follows without seeing the correction."
-
-    def _taught(self) -> list[Sampled]:
-        """The teacher's own answers, where the student's tokens cannot teach what is wanted."""
-        position = self.case.denied.decision
-        assert position is not None
-        wanted = self.case.denied.wanted(position)
-        if (
-            not self.case.teacher_answers
-            and float(self.case.student[position][wanted].exp()) < RARE
-        ):
-            conversations = [self.request.lesson.messages, *self.request.lesson.siblings]
-            with self.policy.adapter.holding(self.before):
-                for messages in conversations:
-                    self.case.teacher_answers.append(self._teacher_answer(messages))
-        return self.case.teacher_answers
-
-    def _teacher_answer(self, messages: Sequence[cases.ChatMessage]) -> Sampled:
-        """What the teacher itself says, greedily, as a sample to learn from."""
-        tools = self.request.lesson.tools
-        prompt = self.policy.renderer.prompt(messages, tools)
-        teacher = self.policy.renderer.teacher_prompt(messages, tools, self.case.block)
-        said = generate(
-            self.policy,
-            teacher,
-            temperature=0,
-            max_tokens=self.request.max_tokens,
-            check=self.reply.check,
-        )
-        self.progress.tokens_sampled += len(said.tokens)
-        student = self.policy.score(prompt, said.tokens)
-        sampled = cases.assess(self.policy, prompt, teacher, said.tokens, said.logprobs)
-        sampled.decisions = cases.decisions(said.tokens, student)
-        return sampled
 
     def _targets(self, answers: Sequence[Sampled], failures: int) -> list[Target]:
         """What the student has to choose for the step to have gone far enough."""

@@ -33,7 +33,7 @@ class StepSettings:
     objective: Objective = "forward_kl"
     learning_rate: float = 1.0
     kl_coef: float = 0.04
-    kl_budget: float = 0.03
+    kl_budget: float = 0.05
 
 
 def confidence(temperature: float, failures: int = 0) -> float:
