@@ -12,6 +12,7 @@ from dataclasses import asdict
 from typing import Any
 
 from textual.containers import Vertical
+from textual.highlight import guess_language
 from textual.widget import Widget
 
 from ...training.protocol import ToolCall
@@ -28,6 +29,13 @@ from ..workspace.workspace import Workspace
 def call_preview(tool: str, preview: Preview) -> CallPreview:
     """A tool's preview as the panel takes it."""
     return CallPreview(tool=tool, **asdict(preview))
+
+
+def language_of(call: ToolCall) -> str:
+    """The language of a call's code, as a name that Pygments knows."""
+    if call.name == "bash":
+        return "bash"
+    return guess_language("", str(call.arguments.get("path", "")))
 
 
 class DecisionDesk(Vertical):
@@ -126,7 +134,7 @@ class DecisionDesk(Vertical):
         editor = ArgumentsEditor(
             dict(tool.parameters),
             dict(call.arguments),
-            language_hint=str(call.arguments.get("path", "")),
+            language_hint=language_of(call),
             validate=lambda arguments: registry.validate(self._edited(arguments)),
         )
         await self._open(editor)

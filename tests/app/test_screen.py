@@ -24,6 +24,7 @@ from continualcode_tui.widgets.arguments_editor import ArgumentsEditor
 from continualcode_tui.widgets.correction_box import CorrectionBox
 from continualcode_tui.widgets.prompt import Prompt
 from textual.pilot import Pilot
+from textual.widget import Widget
 
 from ..controllers.support import TEST, Stage, call
 
@@ -81,6 +82,13 @@ class Driver:
 
         await self.until(armed, "an armed proposal")
 
+    async def box(self, kind: type[Widget]) -> None:
+        """Wait until a box below the call takes the keys."""
+        await self.until(
+            lambda: self.chat.query(kind) and self.chat.query_one(kind).has_focus_within,
+            kind.__name__,
+        )
+
     async def type(self, text: str) -> None:
         for character in text:
             await self.pilot.press("space" if character == " " else character)
@@ -120,7 +128,7 @@ async def test_a_denial_is_learned_and_the_retry_approved(stage: Stage) -> None:
         await at.proposal()
         assert "write test_calc.py" in at.text()
         await at.pilot.press("n")
-        await at.until(lambda: at.chat.query(CorrectionBox), "the box")
+        await at.box(CorrectionBox)
         await at.type("use edit lines")
         await at.pilot.press("enter")
         await at.until(lambda: "Learned" in at.text(), "the lesson")
@@ -143,7 +151,7 @@ async def test_an_empty_correction_teaches_nothing_and_loses_nothing(stage: Stag
         await at.ask("fix the test")
         await at.proposal()
         await at.pilot.press("n")
-        await at.until(lambda: at.chat.query(CorrectionBox), "the box")
+        await at.box(CorrectionBox)
         await at.pilot.press("enter")
         assert at.chat.query(CorrectionBox)
         await at.pilot.press("escape")
@@ -161,7 +169,7 @@ async def test_edited_arguments_are_what_runs(stage: Stage) -> None:
         await at.ask("say it")
         await at.proposal()
         await at.pilot.press("e")
-        await at.until(lambda: at.chat.query(ArgumentsEditor), "the editor")
+        await at.box(ArgumentsEditor)
         await at.pilot.press("end", "ctrl+u")
         await at.type("echo two")
         await at.pilot.press("ctrl+s")
@@ -220,7 +228,7 @@ async def test_the_screen_outlives_the_worker(stage: Stage, death: str) -> None:
         await at.ask("fix the test")
         await at.proposal()
         await at.pilot.press("n")
-        await at.until(lambda: at.chat.query(CorrectionBox), "the box")
+        await at.box(CorrectionBox)
         await at.type("edit")
         await at.pilot.press("enter")
         await at.until(lambda: at.chat.session.lessons()[-1].standing != "pending", "a standing")
@@ -253,7 +261,7 @@ async def test_metrics_and_lessons_show_the_lesson(stage: Stage) -> None:
         await at.ask("fix the test")
         await at.proposal()
         await at.pilot.press("n")
-        await at.until(lambda: at.chat.query(CorrectionBox), "the box")
+        await at.box(CorrectionBox)
         await at.type("edit")
         await at.pilot.press("enter")
         await at.proposal()

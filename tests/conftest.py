@@ -1,4 +1,4 @@
-"""What every test of a widget needs: a still cursor, and no colour switches from outside."""
+"""What every test of the screen needs: a still cursor, and no colour switches from outside."""
 
 from __future__ import annotations
 
