@@ -13,8 +13,7 @@ import torch
 from torch import Tensor
 
 from .bank import ANCHORS, PROBES, BankEntry
-from .engines.batch import Anchor, Batch, sequence_kl
-from .engines.generation import generate
+from .engines.batch import Anchor, Batch, answer_together, sequence_kl
 from .engines.policy import Policy
 from .protocol import ToolSchema
 
@@ -23,9 +22,9 @@ LARGE_VOCABULARY = 32_768
 LARGE_ANSWER_TOKENS = 24
 ROWS_AT_ONCE = 24
 LARGE_ROWS_AT_ONCE = 4
-FEWEST = 6
+PAIRS_TOGETHER = 6
 PATIENCE_SECONDS = 20.0
-BANK_VERSION = 1
+BANK_VERSION = 2
 
 
 class AnswerFile:
@@ -97,16 +96,20 @@ class Watch:
             real = self.batch.real[rows]
             now = self.batch.logprobs(rows)
             same = (now.argmax(-1) == before[rows].argmax(-1)) | ~real
-            spread = -(now.exp() * now).sum(-1) * real
             parts.append(
                 (
                     sequence_kl(self.base[rows], now, real),
                     sequence_kl(before[rows], now, real),
                     same.all(-1),
-                    spread.sum(-1),
+                    self.entropy(now, rows),
                 )
             )
         return Comparison(*(torch.cat(column) for column in zip(*parts, strict=True)))
+
+    def entropy(self, logprobs: Tensor, rows: Tensor | None = None) -> Tensor:
+        """The entropy of each answer, in nats: ``[b]``."""
+        real = self.batch.real if rows is None else self.batch.real[rows]
+        return (-(logprobs.exp() * logprobs).sum(-1) * real).sum(-1)
 
     def mask(self, left_out: set[str]) -> Tensor:
         """Which rows count, ``[b]``."""
@@ -155,33 +158,45 @@ class Bank:
 
     def _prepare(self) -> Iterator[bool]:
         """Anchors and probes in turn, fewer of them when the model is slow."""
-        made: tuple[list[Anchor], list[Anchor]] = ([], [])
-        known = len(self._file.answers)
+        made: list[tuple[Anchor, Anchor]] = []
         started = time.monotonic()
-        for pair in zip(ANCHORS, PROBES, strict=True):
-            slow = time.monotonic() - started > PATIENCE_SECONDS
-            if slow and len(made[0]) >= FEWEST:
+        pairs = list(zip(ANCHORS, PROBES, strict=True))
+        for first in range(0, len(pairs), PAIRS_TOGETHER):
+            if time.monotonic() - started > PATIENCE_SECONDS:
                 break
-            for entry, group in zip(pair, made, strict=True):
-                group.append(self._answered(entry))
+            group = [entry for pair in pairs[first : first + PAIRS_TOGETHER] for entry in pair]
+            anchors: list[Anchor] = []
+            for entry in group:
+                anchors.append(self._rendered(entry))
                 yield True
-        if len(self._file.answers) > known:
-            self._file.write()
-        self._anchors = Watch(self.policy, ANCHORS[: len(made[0])], made[0])
+            yield from self._answer([anchor for anchor in anchors if not anchor.answer])
+            made += zip(anchors[::2], anchors[1::2], strict=True)
+        self._anchors = Watch(self.policy, ANCHORS[: len(made)], [pair[0] for pair in made])
         yield True
-        self._probes = Watch(self.policy, PROBES[: len(made[1])], made[1])
+        self._probes = Watch(self.policy, PROBES[: len(made)], [pair[1] for pair in made])
 
-    @torch.no_grad()
-    def _answered(self, entry: BankEntry) -> Anchor:
-        """One entry with its prefix and the base's greedy answer."""
-        policy = self.policy
-        prompt = policy.renderer.prompt(entry.messages(), self.tools)
-        with policy.as_base():
-            prefix = policy.prefix(prompt, keep=False)
-            answer = self._file.answers.get(entry.id)
-            if not answer:
-                answer = generate(
-                    policy, prompt, temperature=0, max_tokens=self._limit, prefix=prefix
-                ).tokens
-                self._file.answers[entry.id] = answer
+    def _rendered(self, entry: BankEntry) -> Anchor:
+        """One entry with its prefix, and the base's answer if it is known."""
+        prompt = self.policy.renderer.prompt(entry.messages(), self.tools)
+        with self.policy.as_base():
+            prefix = self.policy.prefix(prompt, keep=False)
+        answer = self._file.answers.get(entry.id, ())
         return Anchor(id=entry.id, prompt=prompt, prefix=prefix, answer=answer)
+
+    def _answer(self, anchors: Sequence[Anchor]) -> Iterator[bool]:
+        """Let the base answer these greedily, a token of each at a time, and keep the answers."""
+        if not anchors:
+            return
+        answers: list[tuple[int, ...]] = []
+        steps = answer_together(self.policy, anchors, self._limit)
+        while True:
+            with self.policy.as_base():
+                said = next(steps, None)
+            if said is None:
+                break
+            answers = said
+            yield True
+        for anchor, answer in zip(anchors, answers, strict=True):
+            anchor.answer = answer
+            self._file.answers[anchor.id] = answer
+        self._file.write()

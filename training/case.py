@@ -16,6 +16,7 @@ from .teacher import trailing_block
 
 if TYPE_CHECKING:
     from .engines.policy import Policy
+    from .engines.prefix import Prefix
     from .engines.rendering import Prompt
 
 NEUTRAL = "That is what it was, and it is noted here so that the length is the same as before. "
@@ -233,11 +234,14 @@ def related(
     messages: Sequence[ChatMessage],
     tools: Sequence[ToolSchema],
     tokens: tuple[int, ...],
+    seed: Prefix | None = None,
 ) -> int:
     """What the teacher would say at the decision token of another conversation.
 
-    ``tokens`` is an answer up to and including that token.
+    ``tokens`` is an answer up to and including that token; ``seed`` is that conversation's
+    own prefix, if it is at hand.
     """
     prompt = policy.renderer.teacher_prompt(messages, tools, case.block)
-    prefix = policy.prefix(prompt, keep=False) if policy.scope == "answer" else None
+    cached = policy.scope == "answer"
+    prefix = policy.prefix(prompt, keep=False, seed=seed) if cached else None
     return int(policy.score(prompt, tokens, prefix=prefix)[-1].argmax())

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 LEAST_AGREEMENT = 0.75
 BUDGETS = 3.0
+CHANGED = 1.0  # nats: an answer that changed altogether counts once, in the drift as well
 
 
 @dataclass
@@ -31,7 +32,7 @@ class Guard:
     def __post_init__(self) -> None:
         self._before = self.probes.now()
         self._counted = self.probes.mask(self.left_out)
-        self._entropy = float(self.probes.compare(self._before).entropy[self._counted].sum())
+        self._entropy = float(self.probes.entropy(self._before)[self._counted].sum())
         self._held = [replay for replay in self.earlier if self._holds(replay)]
 
     def _holds(self, replay: Replay) -> bool:
@@ -50,11 +51,12 @@ class Guard:
         seen = self.probes.compare(self._before)
         if not count:
             return GuardReport(kl=0.0, agreement=1.0, probes=0, passed=True)
-        kl = float(seen.from_before[self._counted].mean())
+        drift = seen.from_before[self._counted]
+        kl = float(drift.mean())
         agreement = float(seen.same[self._counted].float().mean())
         entropy = float(seen.entropy[self._counted].sum())
         ratio = entropy / self._entropy if self._entropy > 0 else 1.0
-        reason = self._complaint(kl, agreement, count)
+        reason = self._complaint(float(drift.clamp(max=CHANGED).mean()), agreement, count)
         return GuardReport(
             kl=kl if math.isfinite(kl) else 1e9,
             agreement=agreement,

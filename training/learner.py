@@ -263,6 +263,7 @@ class Attempt:
                 entry.messages(),
                 self.request.lesson.tools,
                 anchor.answer[: position + 1],
+                seed=anchor.prefix,
             )
             if said == wanted:
                 found.add(anchor.id)

@@ -21,12 +21,20 @@ class Choice:
     follows: bool
 
 
-def smallest_following(follows: Callable[[float], bool]) -> float | None:
-    """The smallest scale at which the decision follows; None when none up to the largest does.
+def smallest_following(miss: Callable[[float], float]) -> tuple[float | None, float]:
+    """The smallest scale at which the decision follows, and the one that comes nearest.
 
-    From the first guess scales are doubled until one follows, or halved while they do; then
-    the last interval is divided a few times.
+    ``miss`` says how far a scale falls short; the decision follows where it is zero. From the
+    first guess scales are doubled until one follows, or halved while they do; then the last
+    interval is divided a few times. The first is None when nothing up to the largest follows;
+    the second is then zero if no scale comes nearer than standing still.
     """
+    tried: dict[float, float] = {}
+
+    def follows(scale: float) -> bool:
+        tried[scale] = miss(scale)
+        return tried[scale] <= 0
+
     scale = FIRST
     if follows(scale):
         while scale > SMALLEST and follows(scale / 2):
@@ -36,7 +44,8 @@ def smallest_following(follows: Callable[[float], bool]) -> float | None:
         while not follows(scale):
             scale *= 2
             if scale > LARGEST:
-                return None
+                tried |= {small: miss(small) for small in (0.0, FIRST / 4, FIRST / 2)}
+                return None, min(tried, key=lambda s: (tried[s], s))
     low = scale / 2
     for _ in range(REFINEMENTS):
         middle = math.sqrt(low * scale)
@@ -44,7 +53,7 @@ def smallest_following(follows: Callable[[float], bool]) -> float | None:
             scale = middle
         else:
             low = middle
-    return scale
+    return scale, scale
 
 
 def largest_affordable(cost: Callable[[float], float], budget: float, most: float) -> Choice:
@@ -77,13 +86,16 @@ def largest_affordable(cost: Callable[[float], float], budget: float, most: floa
     return best
 
 
-def search(
-    follows: Callable[[float], bool], cost: Callable[[float], float], budget: float
-) -> Choice:
-    """The smallest scale that follows if it is affordable, else the largest that is."""
-    wanted = smallest_following(follows)
+def search(miss: Callable[[float], float], cost: Callable[[float], float], budget: float) -> Choice:
+    """The smallest scale that follows if it is affordable, else the best that is.
+
+    Where nothing follows, going on beyond the scale that comes nearest would only do damage.
+    """
+    wanted, nearest = smallest_following(miss)
     if wanted is not None:
         price = cost(wanted)
         if price <= budget:
             return Choice(wanted, price, follows=True)
-    return largest_affordable(cost, budget, wanted or LARGEST)
+    if nearest <= 0:
+        return Choice(0.0, 0.0, follows=False)
+    return largest_affordable(cost, budget, nearest)

@@ -181,9 +181,9 @@ class Stepper:
         """Search a scale; also the mean KL from the base there, in nats per answer."""
         from_base: dict[float, float] = {}
 
-        def follows(scale: float) -> bool:
+        def miss(scale: float) -> float:
             self.adapter.move(start, direction, scale)
-            return self._follows(targets)
+            return self._miss(targets)
 
         def cost(scale: float) -> float:
             self.adapter.move(start, direction, scale)
@@ -192,7 +192,7 @@ class Stepper:
             price = _mean(seen.from_before, self.counted)
             return price if math.isfinite(price) else math.inf
 
-        choice = search(follows, cost, self.settings.kl_budget)
+        choice = search(miss, cost, self.settings.kl_budget)
         if choice.scale not in from_base:
             cost(choice.scale)
         return choice, from_base[choice.scale]
@@ -211,11 +211,15 @@ class Stepper:
             rows.append((target, scored[key][target.position]))
         return rows
 
-    def _follows(self, targets: Sequence[Target]) -> bool:
-        return all(
-            int(row.argmax()) == target.token and float(row[target.token].exp()) >= target.enough
-            for target, row in self._rows(targets)
-        )
+    def _miss(self, targets: Sequence[Target]) -> float:
+        """How much probability the targets lack, in all; 0 when every first choice follows."""
+        missing = 0.0
+        for target, row in self._rows(targets):
+            lacking = target.enough - float(row[target.token].exp())
+            if int(row.argmax()) != target.token:
+                lacking = max(lacking, 0.01)
+            missing += max(0.0, lacking) if math.isfinite(lacking) else 1.0
+        return missing
 
     def follow(self, targets: Sequence[Target]) -> float:
         """The student's probability of the wanted token at the first target."""

@@ -13,14 +13,16 @@ scales = st.floats(0.01, 20)
 
 @given(threshold=scales, cost_there=st.floats(0.001, 0.99))
 def test_the_smallest_that_follows_is_taken_when_it_is_affordable(threshold, cost_there):
-    found = search(lambda s: s >= threshold, lambda s: cost_there * (s / threshold) ** 2, 2.0)
+    found = search(
+        lambda s: max(0.0, threshold - s), lambda s: cost_there * (s / threshold) ** 2, 2.0
+    )
     assert found.follows
     assert threshold <= found.scale <= 1.5 * threshold
 
 
 @given(affordable=st.floats(0.02, 5), power=st.floats(1.5, 3.5))
 def test_the_budget_is_kept_and_mostly_used_when_nothing_follows(affordable, power):
-    found = search(lambda s: False, lambda s: (s / affordable) ** power, 1.0)
+    found = search(lambda s: 1 / (1 + s), lambda s: (s / affordable) ** power, 1.0)
     assert not found.follows
     assert found.cost <= 1.0
     assert 0.4 * affordable <= found.scale <= affordable
@@ -28,7 +30,7 @@ def test_the_budget_is_kept_and_mostly_used_when_nothing_follows(affordable, pow
 
 @given(threshold=st.floats(1, 20), share=st.floats(0.1, 0.8))
 def test_a_decision_that_costs_too_much_is_not_bought(threshold, share):
-    found = search(lambda s: s >= threshold, lambda s: (s / (share * threshold)) ** 2, 1.0)
+    found = search(lambda s: max(0.0, threshold - s), lambda s: (s / (share * threshold)) ** 2, 1.0)
     assert not found.follows
     assert found.cost <= 1.0
 
@@ -43,4 +45,15 @@ def test_nothing_affordable_means_no_step():
 
 
 def test_what_follows_already_moves_next_to_nothing():
-    assert search(lambda s: True, lambda s: s, 1.0).scale <= SMALLEST
+    assert search(lambda s: 0.0, lambda s: s, 1.0).scale <= SMALLEST
+
+
+@given(nearest=st.sampled_from([0.5, 1, 2, 4, 8]))
+def test_where_nothing_follows_it_goes_no_further_than_what_comes_nearest(nearest):
+    found = search(lambda s: 0.1 + abs(math.log2(s / nearest)) if s else 9.0, lambda s: 0.0, 1.0)
+    assert not found.follows
+    assert found.scale == nearest
+
+
+def test_a_direction_that_only_does_harm_is_not_taken():
+    assert search(lambda s: 0.1 + s, lambda s: s, 1.0).scale == 0.0

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from continualcode_tui.training.bank import ANCHORS
-from continualcode_tui.training.engines.batch import Anchor, Batch
+from continualcode_tui.training.engines.batch import Anchor, Batch, answer_together
 from continualcode_tui.training.engines.generation import generate
 from continualcode_tui.training.engines.prefix import Prefix, PrefixCache
 from continualcode_tui.training.engines.rendering import Prompt
@@ -133,6 +133,19 @@ def test_a_padded_batch_agrees_with_single_rows(make_policy, scope):
             length = len(anchor.answer)
             assert batch.real[row].sum() == length
             assert (together[row, :length] - alone).abs().max() < CLOSE
+
+
+def test_answers_made_together_are_those_made_alone(make_policy):
+    policy = make_policy()
+    anchors: list[Anchor] = []
+    for entry in ANCHORS[:4]:
+        prompt = policy.renderer.prompt(entry.messages(), ())
+        anchors.append(Anchor(entry.id, prompt, policy.prefix(prompt, keep=False)))
+    with policy.as_base():
+        *_, together = answer_together(policy, anchors, 12)
+    for anchor, answer in zip(anchors, together, strict=True):
+        alone = generate(policy, anchor.prompt, temperature=0, max_tokens=12, adapter=False)
+        assert answer == alone.tokens
 
 
 @pytest.mark.parametrize("scope", ["answer", "everywhere"])

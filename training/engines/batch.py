@@ -6,7 +6,7 @@ boolean ``[b, n]`` says which positions are real.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -119,6 +119,48 @@ def _pad_left(tensors: Sequence[Tensor], length: int) -> Tensor:
     """Stack ``[1, heads, tokens, size]`` tensors, padded on the left with zeros."""
     padded = [torch.nn.functional.pad(t, (0, 0, length - t.shape[2], 0)) for t in tensors]
     return torch.cat(padded, dim=0)
+
+
+@torch.no_grad()
+def answer_together(
+    policy: Policy, anchors: Sequence[Anchor], limit: int
+) -> Iterator[list[tuple[int, ...]]]:
+    """Greedy answers to several prompts at once, one more token of each at every look.
+
+    Yields the answers so far; the last are complete, or ``limit`` tokens long.
+    """
+    caches = [keys_and_values(a.prefix.cache) for a in anchors if a.prefix.cache]
+    starts = [len(anchor.prefix.tokens) for anchor in anchors]
+    deepest = max(starts)
+    cache = cache_of(
+        [
+            (_pad_left([p[0] for p in layer], deepest), _pad_left([p[1] for p in layer], deepest))
+            for layer in zip(*caches, strict=True)
+        ]
+    )
+    hidden = policy.tensor([[0] * (deepest - s) + [1] * s for s in starts])
+    pending = policy.tensor([anchor.prompt.header for anchor in anchors])
+    position = policy.tensor([[start] for start in starts])
+    said: list[list[int]] = [[] for _ in anchors]
+    for _ in range(limit):
+        width = pending.shape[1]
+        hidden = torch.cat([hidden, torch.ones_like(pending)], dim=1)
+        output = policy.adapter.model(
+            input_ids=pending,
+            attention_mask=hidden,
+            position_ids=position + torch.arange(width, device=policy.device),
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        cache, position = output.past_key_values, position + width
+        pending = output.logits[:, -1].argmax(-1, keepdim=True)
+        for row, token in zip(said, pending[:, 0].tolist(), strict=True):
+            if not row or row[-1] not in policy.end_tokens:
+                row.append(token)
+        yield [tuple(row) for row in said]
+        if all(row[-1] in policy.end_tokens for row in said):
+            return
 
 
 def sequence_kl(before: Tensor, after: Tensor, real: Tensor) -> Tensor:
