@@ -20,8 +20,7 @@ MODEL = Path(__file__).parent / "model"
 def export(checkpoint: Path, folder: Path) -> None:
     """Convert a checkpoint of the trainer."""
     folder.mkdir(parents=True, exist_ok=True)
-    model = Qwen3ForCausalLM.from_pretrained(checkpoint, dtype=torch.float32)
-    model = model.to(dtype=torch.float16)
+    model = Qwen3ForCausalLM.from_pretrained(checkpoint, dtype=torch.float16)
     model.config.use_cache = True
     end, pad = model.config.eos_token_id, model.config.pad_token_id
     model.generation_config = GenerationConfig(eos_token_id=end, pad_token_id=pad)
