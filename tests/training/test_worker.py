@@ -75,39 +75,41 @@ async def test_a_session_from_load_to_save(worker, load_request, tmp_path):
     assert (await sample(worker)).tokens == denied.tokens
 
 
-@pytest.mark.parametrize("stage", STAGES)
-async def test_killed_at_any_stage_it_resumes_from_a_committed_adapter(worker, load_request, stage):
+async def test_killed_at_any_stage_it_resumes_from_a_committed_adapter(worker, load_request):
     await load(worker, load_request())
     denied = await sample(worker)
-    pid = worker.pid
-    epitaph = ""
+    for stage in STAGES:
+        epitaph = ""
+        pid = worker.pid
 
-    def kill(event: Event) -> None:
-        if event.event == "stage" and event.stage == stage:
-            os.kill(pid, signal.SIGKILL)
+        def kill(event: Event, stage: str = stage, pid: int | None = pid) -> None:
+            if event.event == "stage" and event.stage == stage:
+                assert pid is not None
+                os.kill(pid, signal.SIGKILL)
 
-    try:
-        await learn(worker, denied, kill)
-        finished = True
-    except WorkerDied as died:
-        epitaph = died.message
-        finished = False
-    assert finished or "SIGKILL" in epitaph
-    loaded = await load(worker, load_request())
-    assert loaded.read_only is None
-    if loaded.snapshot is None:
-        assert not finished
-        assert await sample(worker) == denied.model_copy(
-            update={"seconds": pytest.approx(0, abs=60)}
-        )
-    else:
-        assert stage in {"commit", "retry"}
-        assert call_of(await sample(worker)).name == "bash"
+        try:
+            await learn(worker, denied, kill)
+        except WorkerDied as died:
+            epitaph = died.message
+        loaded = await load(worker, load_request())
+        assert loaded.read_only is None
+        again = await sample(worker)
+        if loaded.snapshot is None:
+            assert "SIGKILL" in epitaph
+            assert (again.tokens, again.logprobs) == (denied.tokens, denied.logprobs)
+        else:
+            # The signal was slower than the commit, which is then complete.
+            assert stage in {"commit", "retry"}
+            assert call_of(again).name == "bash"
+            await worker.request(Undo(id=worker.next_id()))
+            assert (await sample(worker)).tokens == denied.tokens
 
 
-async def test_a_cancelled_lesson_changes_nothing(worker, load_request):
+async def test_requests_can_be_cancelled_and_handlers_can_be_slow(worker, load_request):
     await load(worker, load_request())
     denied = await sample(worker)
+
+    # A lesson, cancelled by its id.
     request = learn_request(lesson(denied)).model_copy(update={"id": worker.next_id()})
     cancels: list[asyncio.Task[None]] = []
 
@@ -120,21 +122,7 @@ async def test_a_cancelled_lesson_changes_nothing(worker, load_request):
     assert failure.value.code == "cancelled"
     assert (await sample(worker)).tokens == denied.tokens
 
-
-async def test_a_cancelled_sample_gives_what_there_is(worker, load_request):
-    await load(worker, load_request())
-    request = Sample(
-        id=worker.next_id(), messages=SHOW, tools=(), temperature=1.5, max_tokens=900, seed=1
-    )
-    await worker.cancel(request.id)
-    result = await worker.request(request)
-    assert isinstance(result, Sampled)
-    assert result.completion.stop_reason == "cancelled"
-
-
-async def test_giving_up_on_a_request_cancels_it_in_the_worker(worker, load_request):
-    await load(worker, load_request())
-    denied = await sample(worker)
+    # A lesson whose asker gives up.
     started = asyncio.Event()
     task = asyncio.create_task(learn(worker, denied, lambda event: started.set()))
     await started.wait()
@@ -143,16 +131,23 @@ async def test_giving_up_on_a_request_cancels_it_in_the_worker(worker, load_requ
         await task
     assert (await sample(worker)).tokens == denied.tokens
 
+    # A sample gives what there is.
+    asked = Sample(
+        id=worker.next_id(), messages=SHOW, tools=(), temperature=1.5, max_tokens=900, seed=1
+    )
+    await worker.cancel(asked.id)
+    result = await worker.request(asked)
+    assert isinstance(result, Sampled)
+    assert result.completion.stop_reason == "cancelled"
 
-async def test_a_handler_that_is_slow_holds_nothing_up(worker, load_request):
-    await load(worker, load_request())
+    # A handler that does not read holds nobody else up.
     release = asyncio.Event()
 
     async def slow(event: Event) -> None:
         await release.wait()
 
-    request = Sample(id=worker.next_id(), messages=SHOW, tools=(), temperature=0, max_tokens=60)
-    stuck = asyncio.create_task(worker.request(request, slow))
+    asked = Sample(id=worker.next_id(), messages=SHOW, tools=(), temperature=0, max_tokens=60)
+    stuck = asyncio.create_task(worker.request(asked, slow))
     assert (await sample(worker)).stop_reason == "stop"
     assert not stuck.done()
     release.set()
