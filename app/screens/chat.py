@@ -160,7 +160,7 @@ class ChatScreen(ChatState):
     def note_loaded(self, loaded: Loaded) -> None:
         """The engine is ready."""
         name = Path(loaded.model_name).name if loaded.engine == "local" else loaded.model_name
-        self.engine, self.model = loaded.engine, name
+        self.engine, self.model = "" if name == loaded.engine else loaded.engine, name
         self.note_lessons()
         self.set_phase("ready")
 
