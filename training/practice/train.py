@@ -141,7 +141,7 @@ class Encoder:
 
 def longest_at(done: float) -> int:
     """The longest conversation that is trained at this part of the run."""
-    return next(length for until, length in LONGEST if done <= until)
+    return next((length for until, length in LONGEST if done <= until), LONGEST[-1][1])
 
 
 def pool_of_batches(
