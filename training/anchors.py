@@ -15,6 +15,7 @@ from torch import Tensor
 from .bank import ANCHORS, PROBES, BankEntry
 from .engines.batch import Anchor, Batch, answer_together, sequence_kl
 from .engines.policy import Policy
+from .engines.rendering import Prompt
 from .protocol import ToolSchema
 
 ANSWER_TOKENS = 32
@@ -24,35 +25,54 @@ ROWS_AT_ONCE = 24
 LARGE_ROWS_AT_ONCE = 4
 PAIRS_TOGETHER = 6
 PATIENCE_SECONDS = 20.0
-BANK_VERSION = 2
+BANK_VERSION = 3
+SHIPPED_ANSWERS = "answers.json"
 
 
 class AnswerFile:
-    """The base's answers to the bank, kept on disk so that they are made once per model."""
+    """The base's answers to the bank, kept on disk so that they are made once per model.
 
-    def __init__(self, folder: Path | None, identity: str, tools: Sequence[ToolSchema]) -> None:
-        described = json.dumps([tool.model_dump() for tool in tools], sort_keys=True)
-        key = hashlib.sha256(f"{BANK_VERSION}:{identity}:{described}".encode()).hexdigest()[:16]
-        self.path = None if folder is None else folder / f"{key}.json"
+    An answer is known by the prompt's tokens, so it stands as long as the model reads the same.
+    The model's folder may bring answers of its own in a file of the same form.
+    """
+
+    def __init__(self, folder: Path | None, identity: str, beside: Path | None = None) -> None:
+        self.identity = identity
+        self.path = None if folder is None else folder / f"{identity}.json"
         self.answers: dict[str, tuple[int, ...]] = {}
-        if self.path is not None and self.path.is_file():
-            try:
-                stored = json.loads(self.path.read_text())
-                self.answers = {str(k): tuple(map(int, v)) for k, v in stored.items()}
-            except (OSError, ValueError, TypeError, AttributeError):
-                self.answers = {}
+        for path in (beside, self.path):
+            if path is not None and path.is_file():
+                self.answers |= self._read(path)
 
-    def write(self) -> None:
-        """Keep the answers; a disk that refuses costs only the time to make them again."""
-        if self.path is None:
-            return
-        temporary = self.path.with_suffix(".tmp")
+    def _read(self, path: Path) -> dict[str, tuple[int, ...]]:
+        """What a file holds for this model and this bank; a damaged file holds nothing."""
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            temporary.write_text(json.dumps(self.answers))
-            temporary.replace(self.path)
+            stored = json.loads(path.read_text())
+            if (stored["bank"], stored["identity"]) != (BANK_VERSION, self.identity):
+                return {}
+            return {str(key): tuple(map(int, ids)) for key, ids in stored["answers"].items()}
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            return {}
+
+    def write(self, path: Path | None = None) -> None:
+        """Keep the answers; a disk that refuses costs only the time to make them again."""
+        path = path or self.path
+        if path is None:
+            return
+        told = {"bank": BANK_VERSION, "identity": self.identity, "answers": self.answers}
+        temporary = path.with_suffix(".tmp")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            temporary.write_text(json.dumps(told))
+            temporary.replace(path)
         except OSError:
             temporary.unlink(missing_ok=True)
+
+
+def prompt_key(prompt: Prompt) -> str:
+    """A short hash of what the model reads."""
+    ids = ",".join(map(str, (*prompt.prefix, *prompt.header)))
+    return hashlib.sha256(ids.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -123,7 +143,8 @@ class Bank:
     def __init__(self, policy: Policy, tools: tuple[ToolSchema, ...], folder: Path | None) -> None:
         self.policy = policy
         self.tools = tools
-        self._file = AnswerFile(folder, policy.loaded.identity, tools)
+        beside = Path(policy.loaded.source) / SHIPPED_ANSWERS
+        self.file = AnswerFile(folder, policy.loaded.identity, beside)
         large = policy.vocabulary > LARGE_VOCABULARY
         self._limit = LARGE_ANSWER_TOKENS if large else ANSWER_TOKENS
         self._steps = self._prepare()
@@ -180,7 +201,7 @@ class Bank:
         prompt = self.policy.renderer.prompt(entry.messages(), self.tools)
         with self.policy.as_base():
             prefix = self.policy.prefix(prompt, keep=False)
-        answer = self._file.answers.get(entry.id, ())
+        answer = self.file.answers.get(prompt_key(prompt), ())
         return Anchor(id=entry.id, prompt=prompt, prefix=prefix, answer=answer)
 
     def _answer(self, anchors: Sequence[Anchor]) -> Iterator[bool]:
@@ -198,5 +219,5 @@ class Bank:
             yield True
         for anchor, answer in zip(anchors, answers, strict=True):
             anchor.answer = answer
-            self._file.answers[anchor.id] = answer
-        self._file.write()
+            self.file.answers[prompt_key(anchor.prompt)] = answer
+        self.file.write()

@@ -144,7 +144,10 @@ class ChatScreen(ChatState):
     async def _decide(self, proposal: Proposal) -> Decision:
         repository = self.session.repository
         root = repository.root if repository else Path.cwd()
-        return await self.query_one(DecisionDesk).decide(proposal, Workspace(root))
+        try:
+            return await self.query_one(DecisionDesk).decide(proposal, Workspace(root))
+        finally:
+            self.query_one(Prompt).focus()
 
     # --- the state --------------------------------------------------------------------
 

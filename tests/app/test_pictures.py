@@ -44,6 +44,7 @@ async def propose(pilot: Pilot[Any]) -> Driver:
     await driver.ask("fix the test")
     await driver.proposal()
     await driver.until(lambda: driver.chat.branch == "main", "the branch")
+    await driver.settled()
     return driver
 
 
@@ -57,7 +58,7 @@ async def learn(pilot: Pilot[Any]) -> None:
     await at.proposal()
     charts = at.chat.query_one(LearningCharts)
     await at.until(lambda: not charts.display or charts.has_class("-data"), "the charts")
-    await at.pilot.pause(0.6)
+    await at.settled()
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -89,6 +89,12 @@ class Driver:
             kind.__name__,
         )
 
+    async def settled(self) -> None:
+        """Wait until the screen has been the same for half a second."""
+        before = ""
+        while before != (before := self.text()):
+            await self.pilot.pause(0.5)
+
     async def type(self, text: str) -> None:
         for character in text:
             await self.pilot.press("space" if character == " " else character)
@@ -140,6 +146,7 @@ async def test_a_denial_is_learned_and_the_retry_approved(stage: Stage) -> None:
         await at.pilot.press("y")
         await at.until(lambda: changed(stage), "the edit")
         await at.until(lambda: "Fixed." in at.text(), "the model's words")
+        assert at.chat.query_one(Prompt).has_focus_within
     learn = stage.requests("learn")[0]["lesson"]
     assert learn["correction"] == "use edit lines"
     assert all("use edit lines" not in message["content"] for message in learn["messages"])

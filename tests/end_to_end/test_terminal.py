@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from ..support.scenario import deny_and_learn, make_repository, set_traps
+from ..support.scenario import TEST, deny_and_learn, make_repository, set_traps
 from ..support.terminal import Terminal
 
 SCRIPT = str(Path(sys.executable).parent / "continualcode-tui")
@@ -26,6 +26,13 @@ def root(tmp_path: Path) -> Path:
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
     return {"HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path / "data"), "PYTHONPATH": "."}
+
+
+def worker_of(terminal: Terminal) -> psutil.Process:
+    """The worker that the program started; it also starts git now and then."""
+    children = psutil.Process(terminal.process.pid).children()
+    (worker,) = [child for child in children if "training.worker" in " ".join(child.cmdline())]
+    return worker
 
 
 def test_the_reference_example(root: Path, environment: dict[str, str]) -> None:
@@ -51,11 +58,11 @@ def test_killing_the_worker_costs_nobody_the_conversation(
         terminal.type("use edit_lines; don't overwrite")
         terminal.press("enter")
         terminal.wait("prepare", 30)
-        (worker,) = psutil.Process(terminal.process.pid).children()
-        worker.send_signal(signal.SIGKILL)
+        worker_of(terminal).send_signal(signal.SIGKILL)
         terminal.wait("again, after the worker ended", 60)
         terminal.wait("y approve", 90)
-        assert "fix the test" in terminal.text
+        assert "Learned in" in terminal.text or "in context only" in terminal.text
+        assert (root / "test_calc.py").read_text() == TEST
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
@@ -64,9 +71,8 @@ def test_signals_restore_the_terminal_and_end_the_worker(
 ) -> None:
     with Terminal([SCRIPT], cwd=root, env=environment) as terminal:
         terminal.wait("ready", 90)
-        program = psutil.Process(terminal.process.pid)
-        (worker,) = program.children()
-        os.kill(program.pid, number)
+        worker = worker_of(terminal)
+        os.kill(terminal.process.pid, number)
         terminal.process.expect_exact("\x1b[?1049l", timeout=15)
         psutil.wait_procs([worker], timeout=10)
         assert not worker.is_running()

@@ -42,7 +42,7 @@ def deny_and_learn(terminal: Terminal, root: Path, *, patience: float = 60) -> N
     terminal.wait("what should it do instead", patience)
     terminal.type("use edit_lines; don't overwrite")
     terminal.press("enter")
-    terminal.wait("learned", patience)
+    terminal.wait("Learned in", patience)
     terminal.wait(lambda text: "y approve" in text and "edit_lines" in text, patience)
     assert (root / "test_calc.py").read_text() == TEST
     terminal.settle()
