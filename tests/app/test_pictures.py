@@ -11,6 +11,7 @@ import pytest
 from continualcode_tui.app.settings import load_settings
 from continualcode_tui.app.tui import ContinualCode
 from continualcode_tui.widgets.charts import LearningCharts
+from continualcode_tui.widgets.conversation import Conversation
 from continualcode_tui.widgets.correction_box import CorrectionBox
 from textual.pilot import Pilot
 
@@ -58,6 +59,8 @@ async def learn(pilot: Pilot[Any]) -> None:
     await at.proposal()
     charts = at.chat.query_one(LearningCharts)
     await at.until(lambda: not charts.display or charts.has_class("-data"), "the charts")
+    # The thumb of the scroll bar depends on when the last layout came.
+    at.chat.query_one(Conversation).styles.scrollbar_size_vertical = 0
     await at.settled()
 
 
