@@ -235,6 +235,8 @@ def test_numbers_that_json_lacks_are_null(stage: Stage, run: Exec) -> None:
 
 
 def start(stage: Stage, *arguments: str) -> subprocess.Popen[str]:
+    # A shell that runs the tests in the background lets them ignore ctrl+c, and so their children.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     return subprocess.Popen(
         [str(SCRIPT), "exec", "go", *arguments, *stage.arguments()],
         cwd=stage.folder,

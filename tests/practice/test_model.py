@@ -51,6 +51,7 @@ def ask(model: Model, turns: list[Turn]) -> str:
 
 def test_the_folder_is_complete_and_small() -> None:
     assert {path.name for path in MODEL.iterdir() if not path.name.startswith(".")} == {
+        "answers.json",
         "chat_template.jinja",
         "config.json",
         "generation_config.json",
