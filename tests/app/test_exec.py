@@ -266,7 +266,8 @@ def test_standard_input_and_a_listener_that_goes_away(stage: Stage) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_signal_ends_the_tool_and_the_worker_too(stage: Stage, number: signal.Signals) -> None:
-    stage.write_script(completions=[call("bash", command="sleep 67.8")])
+    sleep = f"sleep 67.{int(number)}"
+    stage.write_script(completions=[call("bash", command=sleep)])
     process = start(stage, "--then", "approve")
     assert process.stdout
     process.stdout.readline()
@@ -275,6 +276,6 @@ def test_a_signal_ends_the_tool_and_the_worker_too(stage: Stage, number: signal.
     _, told = process.communicate(timeout=20)
     assert process.returncode == 128 + number
     assert "Traceback" not in told
-    for text in ("sleep 67.8", str(stage.script)):
+    for text in (sleep, str(stage.script)):
         left = subprocess.run(["pgrep", "-af", "--", text], capture_output=True, check=False)
         assert left.stdout == b""
