@@ -19,7 +19,7 @@ SETTLE = 0.03
 WRITE = CallPreview(
     "write", "diff", "write calc.py", path="calc.py", before="a = 1\n", after="a = 2\n"
 )
-RUN = CallPreview("bash", "command", "bash", command="pytest -q", folder="/work/project")
+RUN = CallPreview("bash", "command", "bash", command="pytest -q", folder="/home/ada/project")
 
 
 def stage(preview: CallPreview = WRITE, always: str | None = "write calc.py", **more: object):
@@ -204,7 +204,7 @@ async def test_it_shows_what_each_kind_of_call_would_do():
     app, panel = stage(RUN)
     async with app.run_test() as pilot:
         assert panel.query_one(CommandView).command == "pytest -q"
-        assert "in /work/project" in screen_text(app)
+        assert "in /home/ada/project" in screen_text(app)
         await panel.show_preview(WRITE)
         await pilot.pause()
         assert panel.query_one(DiffView).diff.added == 1
