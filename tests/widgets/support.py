@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import cast
 
 from continualcode_tui.themes.palettes import DARK, ThemedApp
 from textual.app import ComposeResult
@@ -44,6 +45,16 @@ def screen_text(app: ThemedApp) -> str:
     """Give the text of the screen as it goes to the terminal."""
     strips = app.screen._compositor.render_strips()
     return "\n".join(strip.text.rstrip() for strip in strips)
+
+
+async def settled(pilot: Pilot[object], rounds: int = 3) -> None:
+    """Wait until what is shown has stayed the same for some rounds of the message loops."""
+    before, same = "", 0
+    while same < rounds:
+        await pilot.pause()
+        after = screen_text(cast(ThemedApp, pilot.app))
+        before, same = after, same + 1 if after == before else 0
+        await asyncio.sleep(0.01)
 
 
 async def until(condition: Callable[[], object], pilot: Pilot[object], seconds: float = 10) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from textual.widgets import Checkbox, Input
 
-from .support import HOSTILE, Stage, screen_text, until
+from .support import HOSTILE, Stage, screen_text, settled, until
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -37,19 +37,18 @@ def stage(arguments: dict[str, Any] = CALL, **more: Any) -> tuple[Stage, Argumen
 async def test_the_agents_call_comes_back_unchanged_to_the_byte():
     app, editor = stage()
     async with app.run_test() as pilot:
-        await pilot.pause()
+        await settled(pilot)
         assert editor.arguments() == (CALL, None)
         assert not editor.changed
         await pilot.press("ctrl+s")
-        await pilot.pause()
-        assert UNCHANGED[:30] in screen_text(app)
+        await until(lambda: UNCHANGED[:30] in screen_text(app), pilot)
         assert not app.of(ArgumentsEditor.Submitted)
 
 
 async def test_an_edited_call_is_announced_and_run():
     app, editor = stage()
     async with app.run_test() as pilot:
-        await pilot.pause()
+        await settled(pilot)
         assert isinstance(app.focused, CodeArea)
         await pilot.press("x")
         await until(lambda: app.of(ArgumentsEditor.Changed), pilot)
@@ -65,13 +64,13 @@ async def test_an_edited_call_is_announced_and_run():
 async def test_a_wrong_value_is_named_at_its_field_and_stops_the_run():
     app, editor = stage()
     async with app.run_test(size=(80, 40)) as pilot:
-        await pilot.pause()
+        await settled(pilot)
         number = editor.query(Input)[1]
         number.focus()
         await pilot.press("end", "x")
         await until(lambda: "start_line must be a whole number." in screen_text(app), pilot)
         await pilot.press("ctrl+s")
-        await pilot.pause()
+        await settled(pilot)
         assert not app.of(ArgumentsEditor.Submitted)
         number.value = "0"
         await until(lambda: "start_line must be at least 1." in screen_text(app), pilot)
@@ -83,11 +82,11 @@ async def test_a_wrong_value_is_named_at_its_field_and_stops_the_run():
 async def test_the_owner_may_refuse_the_whole():
     app, _ = stage(validate=lambda call: "end before start" if call["end_line"] < 3 else None)
     async with app.run_test() as pilot:
-        await pilot.pause()
+        await settled(pilot)
         app.query(Input)[2].value = "2"
         await until(lambda: "end before start" in screen_text(app), pilot)
         await pilot.press("ctrl+s")
-        await pilot.pause()
+        await settled(pilot)
         assert not app.of(ArgumentsEditor.Submitted)
 
 
@@ -117,7 +116,7 @@ async def test_missing_extra_and_mistyped_arguments_of_the_agent_are_named():
     call = {"path": "calc.py", "start_line": "three", "content": "x", "colour": "red"}
     app, editor = stage(call)
     async with app.run_test(size=(100, 40)) as pilot:
-        await pilot.pause()
+        await settled(pilot)
         text = screen_text(app)
         assert "start_line must be a whole number." in text
         assert "end_line is missing." in text
@@ -133,7 +132,7 @@ async def test_missing_extra_and_mistyped_arguments_of_the_agent_are_named():
 async def test_hostile_text_is_shown_and_not_obeyed():
     app, editor = stage({**CALL, "path": HOSTILE, HOSTILE: HOSTILE})
     async with app.run_test(size=(160, 40)) as pilot:
-        await pilot.pause()
+        await settled(pilot)
         text = screen_text(app)
         assert text.count("[/] [red]x[/red] [b +⟨ESC⟩[2J") >= 2
         assert not {"\x1b", "\x9b", "\x00", "\u202e", "\u200b"} & set(text)

@@ -10,7 +10,7 @@ import pytest
 from continualcode_tui.widgets.chart_data import decimated, figure, runs, smoothed
 from continualcode_tui.widgets.charts import EMPTY, WAITING, LearningCharts, StepPoint
 
-from .support import Stage, screen_text, until
+from .support import Stage, screen_text, settled, until
 
 POINTS = [StepPoint(2.0 * 0.8**i if i != 5 else math.nan, 0.002 * i) for i in range(12)]
 
@@ -27,7 +27,7 @@ def test_numpy_is_not_imported_before_the_charts_are_shown():
 async def test_empty_waiting_and_failed():
     charts = LearningCharts()
     async with (app := Stage(charts)).run_test() as pilot:
-        await pilot.pause()
+        await settled(pilot)
         assert EMPTY in screen_text(app)
         charts.wait()
         await until(lambda: WAITING in screen_text(app), pilot)

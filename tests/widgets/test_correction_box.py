@@ -8,7 +8,7 @@ from continualcode_tui.widgets.proposal_panel import CallPreview, ProposalPanel
 from textual.containers import Vertical
 from textual.widgets import Static
 
-from .support import HOSTILE, Stage, screen_text, until
+from .support import HOSTILE, Stage, screen_text, settled, until
 
 
 def submitted(app: Stage) -> list[str]:
@@ -28,10 +28,10 @@ async def test_an_empty_correction_is_refused_in_place():
     async with (app := Stage(box)).run_test() as pilot:
         assert EMPTY not in screen_text(app)
         await pilot.press("space", "enter")
-        await pilot.pause()
+        await settled(pilot)
         assert EMPTY in screen_text(app)
         await pilot.press("x")
-        await pilot.pause()
+        await settled(pilot)
         assert EMPTY not in screen_text(app)
         assert submitted(app) == []
 
@@ -80,7 +80,7 @@ async def test_pasted_control_characters_are_shown_and_sent_as_they_were():
 
     box = CorrectionBox()
     async with (app := Stage(box)).run_test() as pilot:
-        await pilot.pause()
+        await settled(pilot)
         box.query_one(Composer).post_message(Paste("a\x1b[2J\r\nb"))
         await until(lambda: box.text, pilot)
         assert "a⟨ESC⟩[2J" in screen_text(app)
@@ -92,7 +92,7 @@ async def test_pasted_control_characters_are_shown_and_sent_as_they_were():
 async def test_hostile_text_is_shown_and_not_obeyed():
     box = CorrectionBox(chips=[HOSTILE], suggestion=HOSTILE)
     async with (app := Stage(box, Static())).run_test(size=(140, 24)) as pilot:
-        await pilot.pause()
+        await settled(pilot)
         assert screen_text(app).count("[/] [red]x[/red] [b +⟨ESC⟩[2J") == 2
 
 

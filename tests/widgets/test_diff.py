@@ -6,7 +6,7 @@ import pytest
 from continualcode_tui.widgets.diff import DiffView
 from textual.containers import VerticalScroll
 
-from .support import HOSTILE, Stage, screen_text, until
+from .support import HOSTILE, Stage, screen_text, settled, until
 
 BEFORE = '''import os
 
@@ -42,7 +42,7 @@ async def test_everything_that_would_be_written_is_on_the_screen(width: int):
     text = "".join(f"{i} " + "wörd 日本 " * i + "\n" for i in range(12))
     view = DiffView(None, text, "notes.txt")
     async with Stage(view).run_test(size=(width, 120)) as pilot:
-        await pilot.pause()
+        await settled(pilot)
         lines = screen_text(pilot.app).split("\n")[1:]
         gutter = 2 * 2 + 4
         painted = "".join(line[gutter:] for line in lines).replace(" ", "").replace("·", "")
@@ -51,7 +51,7 @@ async def test_everything_that_would_be_written_is_on_the_screen(width: int):
 
 async def test_signs_and_numbers_read_without_colour():
     async with Stage(DiffView(BEFORE, AFTER, "calc.py")).run_test(size=(90, 40)) as pilot:
-        await pilot.pause()
+        await settled(pilot)
         text = screen_text(pilot.app)
         assert " 8    -     return a - b" in text
         assert "    8 +     return a + b" in text
@@ -62,7 +62,7 @@ async def test_signs_and_numbers_read_without_colour():
 async def test_white_space_changes_can_be_seen():
     view = DiffView("a\n\tb\nc\n", "a\n    b\nc  \n", "x.txt")
     async with Stage(view).run_test() as pilot:
-        await pilot.pause()
+        await settled(pilot)
         text = screen_text(pilot.app)
         assert "- →   b" in text
         assert "+     b" in text
@@ -71,7 +71,7 @@ async def test_white_space_changes_can_be_seen():
 
 async def test_hostile_text_is_shown_and_not_obeyed():
     async with Stage(DiffView("a\n", HOSTILE, HOSTILE)).run_test(size=(160, 10)) as pilot:
-        await pilot.pause()
+        await settled(pilot)
         text = screen_text(pilot.app)
         assert "[/] [red]x[/red] [b +⟨ESC⟩[2J⟨U+009B⟩31m⟨NUL⟩⟨U+202E⟩abc⟨U+200B⟩⟨0xFF⟩" in text
 
@@ -79,10 +79,10 @@ async def test_hostile_text_is_shown_and_not_obeyed():
 async def test_showing_another_text_changes_the_height():
     view = DiffView("a\n", "b\n", "x.py")
     async with Stage(VerticalScroll(view)).run_test() as pilot:
-        await pilot.pause()
+        await settled(pilot)
         assert view.size.height == 3
         view.show("a\n", "b\nc\nd\n")
-        await pilot.pause()
+        await settled(pilot)
         assert view.size.height == 5
         assert view.summary == "+3 −1"
 
@@ -91,7 +91,7 @@ async def test_a_long_file_is_shown_at_once_and_coloured_later():
     text = "def f(x):\n    return x\n" * 2_000
     view = DiffView(None, text, "long.py")
     async with Stage(VerticalScroll(view)).run_test() as pilot:
-        await pilot.pause()
+        await settled(pilot)
         assert "def f(x):" in screen_text(pilot.app)
 
         def coloured() -> bool:

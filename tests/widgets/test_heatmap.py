@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from .support import HOSTILE, Stage, screen_text, until
+from .support import HOSTILE, Stage, screen_text, settled, until
 
 CALL = '<tool_call>\n{"name": "write", "arguments": {"path": "calc.py"}}\n</tool_call>'
 
@@ -66,11 +66,11 @@ async def test_the_arrow_keys_move_the_cursor_and_read_out_the_token():
     view = HeatmapView(cells())
     app = Stage(view, focus=Heatmap)
     async with app.run_test(size=(40, 24)) as pilot:
-        await pilot.pause()
+        await settled(pilot)
         total = len(view.heatmap.cells)
         assert f"1/{total} “<too”" in screen_text(app)
         await pilot.press("right", "right")
-        await pilot.pause()
+        await settled(pilot)
         text = screen_text(app)
         assert f"3/{total} “ll>↵”" in text
         assert "advantage −0.30 nats" in text
@@ -88,7 +88,7 @@ async def test_the_arrow_keys_move_the_cursor_and_read_out_the_token():
 async def test_newlines_stay_visible_and_break_the_line():
     app = Stage(Heatmap(cells()))
     async with app.run_test() as pilot:
-        await pilot.pause()
+        await settled(pilot)
         assert screen_text(app).startswith("<tool_call>↵\n{")
 
 
@@ -97,10 +97,10 @@ async def test_the_signs_read_without_colour():
         HeatmapView([TokenCell("less", -5, 0.5, 0.1, "x"), TokenCell("more", 5, 0, 1, "x")])
     )
     async with app.run_test() as pilot:
-        await pilot.pause()
+        await settled(pilot)
         heatmap = app.query_one(Heatmap)
         heatmap.cursor = 1
-        await pilot.pause()
+        await settled(pilot)
         styles = {segment.text.strip(): segment.style for segment in heatmap.render_line(0)}
         assert styles["less"].underline
         assert not styles["less"].bold
@@ -119,12 +119,12 @@ async def test_the_cursor_is_kept_in_view():
     app = Stage(Heatmap(cells(CALL * 60)), focus=Heatmap)
     async with app.run_test(size=(60, 18)) as pilot:
         await pilot.press("end")
-        await pilot.pause()
+        await settled(pilot)
         assert "</tool_call>" in screen_text(app)
         heatmap = app.query_one(Heatmap)
         assert heatmap.scroll_offset.y > 0
         heatmap.show(cells())
-        await pilot.pause()
+        await settled(pilot)
         assert heatmap.cursor == 0
         assert "<tool_call>" in screen_text(app)
 
@@ -136,7 +136,7 @@ async def test_hostile_tokens_and_odd_figures():
     ]
     app = Stage(HeatmapView(odd))
     async with app.run_test(size=(120, 24)) as pilot:
-        await pilot.pause()
+        await settled(pilot)
         text = screen_text(app)
         assert "⟨ESC⟩[2J" in text
         assert "advantage unknown" in text
@@ -158,11 +158,11 @@ async def measure(tokens: int) -> tuple[float, float]:
         worth = cells("word " * tokens, size=5)
         began = time.process_time()
         await app.mount(heatmap := Heatmap(worth))
-        await pilot.pause()
+        await settled(pilot)
         mounted = time.process_time()
         for y in range(0, 100, 10):
             heatmap.scroll_to(y=y, animate=False)
-            await pilot.pause()
+            await settled(pilot)
         return mounted - began, time.process_time() - mounted
 
 

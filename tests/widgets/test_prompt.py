@@ -5,7 +5,7 @@ from __future__ import annotations
 from continualcode_tui.widgets.prompt import Completion, Prompt, PromptArea
 from textual.events import Paste
 
-from .support import HOSTILE, Stage, screen_text, until
+from .support import HOSTILE, Stage, screen_text, settled, until
 
 COMPLETIONS = [
     Completion("/help", "Show keys and commands"),
@@ -63,7 +63,7 @@ async def test_a_command_is_completed_by_tab_and_run_by_enter():
     app, prompt = stage()
     async with app.run_test() as pilot:
         await pilot.press("/", "m")
-        await pilot.pause()
+        await settled(pilot)
         assert "Show every figure of the last step" in screen_text(app)
         assert "Add a note" not in screen_text(app)
         await pilot.press("tab")
@@ -86,10 +86,10 @@ async def test_fuzzy_completion_and_escape():
     app, _ = stage()
     async with app.run_test() as pilot:
         await pilot.press(*"/ssn")
-        await pilot.pause()
+        await settled(pilot)
         assert "/lessons" in screen_text(app)
         await pilot.press("escape")
-        await pilot.pause()
+        await settled(pilot)
         assert "List the lessons" not in screen_text(app)
         await pilot.press("enter")
         await until(lambda: sent(app) == ["/ssn"], pilot)
@@ -100,7 +100,7 @@ async def test_hostile_text_is_shown_and_not_obeyed_and_sent_as_it_was():
     app = Stage(prompt, focus=PromptArea)
     async with app.run_test(size=(260, 24)) as pilot:
         await pilot.press("/")
-        await pilot.pause()
+        await settled(pilot)
         assert screen_text(app).count("[/] [red]x[/red] [b +⟨ESC⟩[2J") == 2
         prompt.text = ""
         prompt.area.post_message(Paste(HOSTILE))

@@ -12,7 +12,7 @@ from continualcode_tui.widgets.proposal_panel import CallPreview, ProposalPanel
 from textual.events import Key, Paste
 from textual.widgets import Input, Static
 
-from .support import HOSTILE, Stage, screen_text, until
+from .support import HOSTILE, Stage, screen_text, settled, until
 
 ARM = 0.08
 SETTLE = 0.03
@@ -63,7 +63,7 @@ async def test_an_armed_key_decides_once(key: str, message: str):
         assert panel.shut
         await pilot.press("y", "n", "escape")
         await asyncio.sleep(2 * ARM)
-        await pilot.pause()
+        await settled(pilot)
         assert decisions(app) == [message]
 
 
@@ -78,7 +78,7 @@ async def test_a_key_before_the_panel_arms_decides_nothing_and_delays_it():
         assert "arming" in screen_text(app)
         clock.now += ARM * 1.1
         await until(lambda: panel.armed, pilot)
-        await pilot.pause()
+        await settled(pilot)
         assert "arming" not in screen_text(app)
         assert decisions(app) == []
 
@@ -90,7 +90,7 @@ async def test_keys_that_follow_at_once_decide_nothing():
         for key in "yyy":
             app.post_message(Key(key, key))
         await asyncio.sleep(3 * SETTLE)
-        await pilot.pause()
+        await settled(pilot)
         assert decisions(app) == []
         await until(lambda: panel.armed, pilot)
 
@@ -133,7 +133,7 @@ async def test_typing_elsewhere_keeps_the_panel_from_arming():
         await pilot.press("y")
         clock.now += 1
         await asyncio.sleep(2 * ARM)
-        await pilot.pause()
+        await settled(pilot)
         assert not panel.armed
         assert "Tab to this call" in screen_text(app)
         assert app.query_one(Input).value == "y"
@@ -157,7 +157,7 @@ async def test_always_shows_the_pattern_and_asks_again():
         await until(lambda: panel.stage == "always", pilot)
         assert not panel.armed
         await pilot.press("a")
-        await pilot.pause()
+        await settled(pilot)
         assert decisions(app) == []
         assert "write path=calc.py [/]" in screen_text(app)
         await armed()
@@ -206,12 +206,12 @@ async def test_it_shows_what_each_kind_of_call_would_do():
         assert panel.query_one(CommandView).command == "pytest -q"
         assert "in /home/ada/project" in screen_text(app)
         await panel.show_preview(WRITE)
-        await pilot.pause()
+        await settled(pilot)
         assert panel.query_one(DiffView).diff.added == 1
         await panel.show_preview(
             CallPreview("read", "text", "read a", text="Reads a.", problem="No.")
         )
-        await pilot.pause()
+        await settled(pilot)
         assert "Reads a." in screen_text(app)
         assert "No." in screen_text(app)
         assert panel.has_class("-problem")
@@ -221,7 +221,7 @@ async def test_what_does_not_fit_is_counted_and_can_be_scrolled_to():
     lines = "".join(f"line {i}\n" for i in range(60))
     app, _ = stage(CallPreview("write", "diff", "write n", before=None, after=lines))
     async with app.run_test(size=(60, 18)) as pilot:
-        await pilot.pause()
+        await settled(pilot)
         assert "more lines below" in screen_text(app)
         assert "line 59" not in screen_text(app)
         await pilot.press("end")
@@ -247,10 +247,10 @@ async def test_hostile_text_is_shown_and_not_obeyed(kind):
         await until(lambda: panel.armed, pilot)
         await pilot.press("a")
         await until(lambda: panel.stage == "always", pilot)
-        await pilot.pause()
+        await settled(pilot)
         assert screen_text(app).count("[/] [red]x[/red] [b +⟨ESC⟩[2J") >= 3
         await panel.show_preview(replace(preview, problem=HOSTILE))
-        await pilot.pause()
+        await settled(pilot)
         assert panel.stage == "call"
         text = screen_text(app)
         assert "[/] [red]x[/red] [b +⟨ESC⟩[2J" in text

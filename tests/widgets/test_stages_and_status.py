@@ -6,7 +6,7 @@ import pytest
 from continualcode_tui.widgets.stages import STAGES, LessonStages
 from continualcode_tui.widgets.status_bar import StatusBar
 
-from .support import HOSTILE, Stage, screen_text, until
+from .support import HOSTILE, Stage, screen_text, settled, until
 
 
 class Clock:
@@ -26,7 +26,7 @@ async def test_the_stages_go_by_with_time_and_the_clock_stops():
         assert stages.running
         for number, stage in enumerate(STAGES):
             stages.enter(stage, f"detail {number}")
-            await pilot.pause()
+            await settled(pilot)
             text = screen_text(app)
             assert f"● {stage}" in text
             assert f"detail {number}" in text
@@ -35,10 +35,10 @@ async def test_the_stages_go_by_with_time_and_the_clock_stops():
         await until(lambda: "Learning 2.5 s" in screen_text(app), pilot)
         stages.finish("Learned: the retry follows.", "success", 2.6)
         assert not stages.running
-        await pilot.pause()
+        await settled(pilot)
         assert screen_text(app).strip() == "Learned: the retry follows.  2.6 s"
         stages.clear()
-        await pilot.pause()
+        await settled(pilot)
         assert screen_text(app).strip() == ""
 
 
@@ -46,7 +46,7 @@ async def test_the_workers_clock_counts():
     stages = LessonStages(clock=Clock())
     async with (app := Stage(stages)).run_test() as pilot:
         stages.enter("gate", elapsed=1.5)
-        await pilot.pause()
+        await settled(pilot)
         assert " 1.5 s" in screen_text(app)
 
 
@@ -54,7 +54,7 @@ async def test_narrow_stages_name_the_current_one():
     stages = LessonStages(clock=Clock())
     async with (app := Stage(stages)).run_test(size=(50, 10)) as pilot:
         stages.enter("guard")
-        await pilot.pause()
+        await settled(pilot)
         assert "✓ ✓ ✓ ✓ ● guard  ○ ○" in screen_text(app)
 
 
@@ -81,12 +81,12 @@ async def test_the_bar_says_more_where_there_is_room(width, shown, hidden):
     bar = StatusBar()
     async with (app := Stage(bar)).run_test(size=(width, 5)) as pilot:
         fill(bar)
-        await pilot.pause()
+        await settled(pilot)
         text = bar_text(app)
         assert all(each in text for each in shown)
         assert not any(each in text for each in hidden)
         await pilot.resize_terminal(60 if width == 120 else 120, 5)
-        await pilot.pause()
+        await settled(pilot)
         assert ("context" in bar_text(app)) == (width != 120)
 
 
@@ -94,7 +94,7 @@ async def test_one_lesson_is_not_lessons():
     bar = StatusBar()
     async with (app := Stage(bar)).run_test() as pilot:
         bar.lessons = 1
-        await pilot.pause()
+        await settled(pilot)
         assert bar_text(app).endswith("1 lesson")
 
 
@@ -104,12 +104,12 @@ async def test_hostile_text_is_shown_and_not_obeyed():
         bar.repository = bar.branch = bar.model = bar.engine = bar.state = bar.detail = HOSTILE
         stages.start(HOSTILE)
         stages.enter(HOSTILE, HOSTILE)
-        await pilot.pause()
+        await settled(pilot)
         text = screen_text(app)
         assert not {"\x1b", "\x9b", "\x00", "\u202e", "\u200b"} & set(text)
         assert "[/] [red]x[/red] [b +⟨ESC⟩[2J" in text
         stages.finish(HOSTILE)
-        await pilot.pause()
+        await settled(pilot)
         assert "⟨ESC⟩" in screen_text(app)
 
 
@@ -122,7 +122,7 @@ def test_snapshot(snap_compare, size):
         running.start("Learning from your correction")
         running.enter("step", "step 2 of 4", 2.4)
         done.finish("Learned: the retry proposes edit_lines.", "success", 2.9)
-        await pilot.pause()
+        await settled(pilot)
 
     theme = "continual-light" if size[0] == 80 else "continual-dark"
     app = Stage(running, done, bar, theme=theme)
