@@ -267,6 +267,7 @@ def lesson_line(result: LessonResult) -> dict[str, Any]:
         "steps": len(result.steps),
         "loss": result.loss,
         "kl": result.kl,
+        "guard": result.guard.model_dump() if result.guard else None,
         "seconds": result.seconds,
         "proof": _call_in(result.retry) if result.proved else None,
         "tokens": [

@@ -31,7 +31,7 @@ from ...training.protocol import (
     Undo,
     Undone,
 )
-from ..events import AgentEvent, EngineFailed, EngineLoading, EngineReady
+from ..events import AgentEvent, EngineFailed, EngineLoading, EngineReady, Notice
 from ..store.paths import DataPaths, make_private_folder
 
 if TYPE_CHECKING:
@@ -220,6 +220,8 @@ class EngineController:
         if self._on_loaded is not None:
             self._on_loaded(result)
         self._present(EngineReady(result))
+        if result.notice:
+            self._present(Notice(result.notice, "warning"))
         return result
 
     def _make_folders(self) -> Path:

@@ -225,6 +225,21 @@ def test_the_order_of_arguments() -> None:
     assert parse(["--", "--strange"]).request == "--strange"
 
 
+def test_the_guards_figures_are_told(stage: Stage, run: Exec) -> None:
+    guard = {"kl": 0.01, "agreement": 0.95, "probes": 24, "passed": True}
+    stage.write_script(completions=[WRITE, "Done."], lessons=[{"guard": guard}])
+    assert run(feedback=[DENY]) == 0
+    (lesson,) = [event for event in run.events if event["event"] == "lesson"]
+    assert guard.items() <= lesson["guard"].items()
+
+
+def test_what_the_engine_found_at_its_start_is_told(stage: Stage, run: Exec) -> None:
+    notice = "Snapshot 000002 is damaged; going on from 000001."
+    stage.write_script(completions=["Done."], loaded={"notice": notice})
+    assert run() == 0
+    assert notice in run.progress
+
+
 def test_numbers_that_json_lacks_are_null(stage: Stage, run: Exec) -> None:
     result = LessonResult(lesson="l", outcome="failed", reason="r", loss=float("nan"))
     assert lesson_line(result)["loss"] != lesson_line(result)["loss"]

@@ -149,6 +149,7 @@ class FakeWorker:
             "outcome": plan["outcome"],
             "reason": plan.get("reason", "The retry follows the correction."),
             "steps": [METRICS],
+            "guard": plan.get("guard"),
             "loss": plan.get("loss", 0.5),
             "kl": 0.01,
             "tokens": [TOKEN],
