@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from ..workspace.workspace import Workspace
+from ..workspace.workspace import Workspace, WorkspaceError
 
 OutputSink = Callable[[str], None]
 
@@ -69,3 +69,13 @@ class Tool(Protocol):
 def failure(problem: str) -> ToolResult:
     """Tell the model that its call did not work, in one sentence."""
     return ToolResult(ok=False, output=f"error: {problem}")
+
+
+def describe(title: str, path: str, text: str, check: Callable[[], object]) -> Preview:
+    """Preview a call that changes nothing; what ``check`` raises is its problem."""
+    problem = None
+    try:
+        check()
+    except WorkspaceError as error:
+        problem = str(error)
+    return Preview(kind="text", title=title, path=path, text=text, problem=problem)

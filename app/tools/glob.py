@@ -9,7 +9,7 @@ from typing import Any
 from ..workspace.repository import list_files, walk_files
 from ..workspace.visible import visible_path
 from ..workspace.workspace import Workspace, WorkspaceError
-from .base import OutputSink, Preview, ToolResult, failure
+from .base import OutputSink, Preview, ToolResult, describe, failure
 from .patterns import compile_glob, matches
 
 MAX_PATHS = 200
@@ -39,12 +39,7 @@ class Glob:
         """Name the pattern and the folder."""
         pattern, path = arguments["pattern"], arguments.get("path", ".")
         text = f"list the files that match {pattern}" + ("" if path == "." else f" in {path}")
-        problem = None
-        try:
-            _scope(pattern, path, workspace)
-        except WorkspaceError as error:
-            problem = str(error)
-        return Preview(kind="text", title=f"glob {pattern}", path=path, text=text, problem=problem)
+        return describe(f"glob {pattern}", path, text, lambda: _scope(pattern, path, workspace))
 
     async def run(
         self,

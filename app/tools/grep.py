@@ -13,7 +13,7 @@ from typing import Any
 
 from ..workspace.visible import visible_path
 from ..workspace.workspace import Workspace, WorkspaceError
-from .base import OutputSink, Preview, ToolResult, failure
+from .base import OutputSink, Preview, ToolResult, describe, failure
 from .glob import files_below
 from .process import Finished, run_process
 
@@ -49,13 +49,12 @@ class Grep:
         """Name the pattern and where it is searched."""
         pattern, path = arguments["pattern"], arguments.get("path", ".")
         text = f"search for {pattern}" + ("" if path == "." else f" in {path}")
-        problem = None
-        try:
+
+        def check() -> None:
             _check(pattern)
             workspace.is_folder(path)
-        except WorkspaceError as error:
-            problem = str(error)
-        return Preview(kind="text", title=f"grep {pattern}", path=path, text=text, problem=problem)
+
+        return describe(f"grep {pattern}", path, text, check)
 
     async def run(
         self,

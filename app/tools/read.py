@@ -8,7 +8,7 @@ from typing import Any
 
 from ..workspace.text import split_lines
 from ..workspace.workspace import Workspace, WorkspaceError
-from .base import OutputSink, Preview, ToolResult, failure
+from .base import OutputSink, Preview, ToolResult, describe, failure
 
 DEFAULT_LIMIT = 400
 MAX_LINE = 2_000
@@ -47,12 +47,9 @@ class Read:
         path, offset, limit = _arguments(arguments)
         whole = offset == 1 and limit == DEFAULT_LIMIT
         text = f"read {path}" if whole else f"read {path}, lines {offset}-{offset + limit - 1}"
-        problem = None
-        try:
-            numbered(workspace, path, offset, limit)
-        except WorkspaceError as error:
-            problem = str(error)
-        return Preview(kind="text", title=f"read {path}", path=path, text=text, problem=problem)
+        return describe(
+            f"read {path}", path, text, lambda: numbered(workspace, path, offset, limit)
+        )
 
     async def run(
         self,
