@@ -84,7 +84,7 @@ def _import_nothing_from_here() -> None:
 
     paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     relative = [path for path in paths if not path.startswith(os.sep)]
-    unsafe = {"", os.getcwd(), *map(os.path.abspath, relative)}  # noqa: PTH109
+    unsafe = {"", os.getcwd(), *map(os.path.abspath, relative)}  # noqa: PTH109 - see above
     sys.path[:] = [path for path in sys.path if path not in unsafe]
 
 
@@ -117,7 +117,7 @@ def _become_worker(arguments: Sequence[str]) -> NoReturn:
     import os
 
     module = "continualcode_tui.training.worker"
-    os.execv(sys.executable, [sys.executable, "-P", "-m", module, *arguments])  # noqa: S606
+    os.execv(sys.executable, [sys.executable, "-P", "-m", module, *arguments])  # noqa: S606 - no shell
 
 
 def _guarded(arguments: list[str]) -> int:

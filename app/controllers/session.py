@@ -174,7 +174,7 @@ class SessionController:
     async def save(self, path: str | None = None) -> str | None:
         """Write the adapter as a PEFT folder and say where it lies; None when that failed."""
         saved: list[str] = []
-        where = str(Path(path).expanduser().absolute()) if path else None  # noqa: ASYNC240
+        where = str(Path(path).expanduser().absolute()) if path else None  # noqa: ASYNC240 - no I/O
         await self._alone(self._save(where, saved))
         return saved[0] if saved else None
 

@@ -93,5 +93,5 @@ class Stage:
 async def until(condition: Callable[[], bool], seconds: float = 10) -> None:
     """Wait for something that happens on its own."""
     async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110
+        while not condition():  # noqa: ASYNC110 - a test may poll
             await asyncio.sleep(0.01)

@@ -50,7 +50,7 @@ def open_files() -> int:
 
 
 async def wait_for_text(file: Path) -> None:
-    while not has_text(file):  # noqa: ASYNC110
+    while not has_text(file):  # noqa: ASYNC110 - a test may poll
         await asyncio.sleep(0.02)
 
 

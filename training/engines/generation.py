@@ -67,7 +67,7 @@ def choose(logits: Tensor, temperature: float, generator: torch.Generator) -> tu
 
 
 @torch.no_grad()
-def generate(  # noqa: PLR0913
+def generate(  # noqa: PLR0913 - what a sampling request has
     policy: Policy,
     prompt: Prompt,
     *,

@@ -100,7 +100,7 @@ def _progress_class(name: str, reply: Reply) -> Any:
     class Progress(tqdm):
         def __init__(self, *arguments: Any, **options: Any) -> None:
             options.pop("name", None)
-            options["file"] = open(os.devnull, "w")  # noqa: PTH123, SIM115
+            options["file"] = open(os.devnull, "w")  # noqa: PTH123, SIM115 - lives as long as the bar
             options["disable"] = False
             super().__init__(*arguments, **options)
 
