@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from continualcode_tui.training.client import (
@@ -28,12 +29,21 @@ from continualcode_tui.training.protocol import (
     Sample,
     Sampled,
     Save,
+    StageName,
     Undo,
 )
 
 from .conftest import SHOW, call_of, learn_request, lesson
 
-STAGES = ["prepare", "gate", "snapshot", "step", "guard", "retry", "commit"]
+QUICK = ("step", "commit")
+BY_SPEED = [
+    *QUICK,
+    *(
+        pytest.param(stage, marks=pytest.mark.slow)
+        for stage in get_args(StageName)
+        if stage not in QUICK
+    ),
+]
 
 
 async def load(client: WorkerClient, request: Load) -> Loaded:
@@ -75,34 +85,33 @@ async def test_a_session_from_load_to_save(worker, load_request, tmp_path):
     assert (await sample(worker)).tokens == denied.tokens
 
 
-async def test_killed_at_any_stage_it_resumes_from_a_committed_adapter(worker, load_request):
+@pytest.mark.parametrize("stage", BY_SPEED)
+async def test_killed_at_any_stage_it_resumes_from_a_committed_adapter(worker, load_request, stage):
     await load(worker, load_request())
     denied = await sample(worker)
-    for stage in STAGES:
-        epitaph = ""
-        pid = worker.pid
+    epitaph = ""
 
-        def kill(event: Event, stage: str = stage, pid: int | None = pid) -> None:
-            if event.event == "stage" and event.stage == stage:
-                assert pid is not None
-                os.kill(pid, signal.SIGKILL)
+    def kill(event: Event) -> None:
+        if event.event == "stage" and event.stage == stage:
+            assert worker.pid is not None
+            os.kill(worker.pid, signal.SIGKILL)
 
-        try:
-            await learn(worker, denied, kill)
-        except WorkerDied as died:
-            epitaph = died.message
-        loaded = await load(worker, load_request())
-        assert loaded.read_only is None
-        again = await sample(worker)
-        if loaded.snapshot is None:
-            assert "SIGKILL" in epitaph
-            assert (again.tokens, again.logprobs) == (denied.tokens, denied.logprobs)
-        else:
-            # The signal was slower than the commit, which is then complete.
-            assert stage in {"commit", "retry"}
-            assert call_of(again).name == "bash"
-            await worker.request(Undo(id=worker.next_id()))
-            assert (await sample(worker)).tokens == denied.tokens
+    try:
+        await learn(worker, denied, kill)
+    except WorkerDied as died:
+        epitaph = died.message
+    loaded = await load(worker, load_request())
+    assert loaded.read_only is None
+    again = await sample(worker)
+    if loaded.snapshot is None:
+        assert "SIGKILL" in epitaph
+        assert (again.tokens, again.logprobs) == (denied.tokens, denied.logprobs)
+    else:
+        # The signal was slower than the commit, which is then complete.
+        assert stage in {"commit", "retry"}
+        assert call_of(again).name == "bash"
+        await worker.request(Undo(id=worker.next_id()))
+        assert (await sample(worker)).tokens == denied.tokens
 
 
 async def test_requests_can_be_cancelled_and_handlers_can_be_slow(worker, load_request):
