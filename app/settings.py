@@ -22,7 +22,14 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from ..training.protocol import AdapterScope, EngineName, LoraTargets, Objective
+from ..training.protocol import (
+    AdapterScope,
+    EngineName,
+    LoraTargets,
+    Objective,
+    Support,
+    TeacherKind,
+)
 from .store.paths import APP_NAME
 
 PREFIX = "CONTINUALCODE_"
@@ -71,6 +78,24 @@ class Settings(BaseSettings):
 
     objective: Objective | None = None
     """What a step minimises; the engine's own choice when it is not set."""
+
+    jsd_alpha: float | None = Field(default=None, ge=0, le=1, allow_inf_nan=False)
+    """The teacher's part in the mixture of `objective=jsd`: 0 is forward KL, 1 reverse KL."""
+
+    top_k: int | None = Field(default=None, ge=0)
+    """How many of the likeliest tokens the objective compares; 0 is the whole vocabulary."""
+
+    support: Support | None = None
+    """Whose likeliest tokens `top_k` means."""
+
+    token_clip: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    """The most nats that one token may add to the loss; 0 sets no bound."""
+
+    teacher: TeacherKind | None = None
+    """Whose weights the teacher has."""
+
+    teacher_rate: float | None = Field(default=None, gt=0, le=1, allow_inf_nan=False)
+    """How fast a moving average follows, or how far a trust region reaches."""
 
     learning_rate: float | None = Field(default=None, gt=0, le=1, allow_inf_nan=False)
     """The step size; the engine's own choice when it is not set."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .engines.policy import Policy
     from .engines.prefix import Prefix
     from .engines.rendering import Prompt
+    from .teachers import Teacher
 
 NEUTRAL = "That is what it was, and it is noted here so that the length is the same as before. "
 PLAUSIBLE_PART = 0.3
@@ -29,11 +30,12 @@ MINIMUM_CONTRAST = 0.2
 class Sampled:
     """A completion of the student with everything that is known about its tokens.
 
-    ``teacher`` is ``[n, v]``, made by the weights from before the lesson; ``decisions`` are
-    the positions where the teacher's first choice is another token.
+    ``teacher`` is ``[n, v]``, the teacher's reading of the same tokens; ``decisions`` are the
+    positions where its first choice is another token.
     """
 
     prompt: Prompt
+    teacher_prompt: Prompt
     tokens: tuple[int, ...]
     logprobs: Tensor
     teacher: Tensor
@@ -100,19 +102,19 @@ def decisions(tokens: Sequence[int], teacher: Tensor) -> list[int]:
 
 
 def assess(
-    policy: Policy,
+    teacher: Teacher,
     prompt: Prompt,
     teacher_prompt: Prompt,
     tokens: tuple[int, ...],
     logprobs: Sequence[float],
 ) -> Sampled:
-    """Let the teacher, by the present weights, score a completion of the student."""
-    teacher = policy.score(teacher_prompt, tokens)
-    sampled = torch.tensor(list(logprobs), device=teacher.device, dtype=teacher.dtype)
-    return Sampled(prompt, tokens, sampled, teacher, decisions(tokens, teacher))
+    """Let the teacher score a completion of the student."""
+    read = teacher.score(teacher_prompt, tokens)
+    sampled = torch.tensor(list(logprobs), device=read.device, dtype=read.dtype)
+    return Sampled(prompt, teacher_prompt, tokens, sampled, read, decisions(tokens, read))
 
 
-def prepare(policy: Policy, lesson: Lesson) -> Case:
+def prepare(policy: Policy, teacher: Teacher, lesson: Lesson) -> Case:
     """Render the prompts and score the denied completion."""
     renderer = policy.renderer
     block = correction_block(lesson)
@@ -120,12 +122,12 @@ def prepare(policy: Policy, lesson: Lesson) -> Case:
     teacher_prompt = renderer.teacher_prompt(lesson.messages, lesson.tools, block)
     completion = lesson.completion
     policy.require_room(len(teacher_prompt), len(completion.tokens))
-    denied = assess(policy, prompt, teacher_prompt, completion.tokens, completion.logprobs)
+    denied = assess(teacher, prompt, teacher_prompt, completion.tokens, completion.logprobs)
     student = policy.score(prompt, completion.tokens)
     return Case(lesson, prompt, teacher_prompt, block, denied, student, gate=0.0)
 
 
-def contrast(policy: Policy, case: Case, answer: Sampled) -> float:
+def contrast(policy: Policy, teacher: Teacher, case: Case, answer: Sampled) -> float:
     """How much more the correction says than a neutral text, in nats.
 
     It is the larger of two differences between the teacher and the same model with the
@@ -142,10 +144,10 @@ def contrast(policy: Policy, case: Case, answer: Sampled) -> float:
     )
     prefix = policy.prefix(neutral_prompt, keep=False) if policy.scope == "answer" else None
     tokens = case.denied.tokens[: position + 1]
-    neutral = policy.score(neutral_prompt, tokens, prefix=prefix)[-1]
+    neutral = teacher.score(neutral_prompt, tokens, prefix)[-1]
     away = float(neutral[tokens[-1]] - case.denied.teacher[position][tokens[-1]])
     chosen = torch.tensor(answer.tokens, device=neutral.device)[:, None]
-    plain = policy.score(neutral_prompt, answer.tokens, prefix=prefix)
+    plain = teacher.score(neutral_prompt, answer.tokens, prefix)
     towards = float((answer.teacher.gather(-1, chosen) - plain.gather(-1, chosen)).sum())
     return max(0.0, towards, away)
 

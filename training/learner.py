@@ -24,6 +24,7 @@ from .protocol import (
 )
 from .snapshots import Replay
 from .stepper import NonFinite, Stepper, StepResult, StepSettings, Target, confidence
+from .teachers import Teacher, TeacherSettings
 
 if TYPE_CHECKING:
     from .anchors import Bank, Watch
@@ -43,6 +44,7 @@ class LearnSettings:
     """What a user may choose about a lesson."""
 
     step: StepSettings = field(default_factory=StepSettings)
+    teacher: TeacherSettings = field(default_factory=TeacherSettings)
     max_steps: int = 6
 
 
@@ -59,11 +61,12 @@ class Progress:
 
 @dataclass(frozen=True)
 class Commit:
-    """What a proved lesson hands to the snapshot store."""
+    """What a proved lesson hands to the snapshot store; ``average`` is a moving teacher's."""
 
     replay: Replay | None
     related_anchors: tuple[str, ...]
     figures: dict[str, float]
+    average: State | None = None
 
 
 class Learner:
@@ -76,8 +79,10 @@ class Learner:
         *,
         earlier: Sequence[Replay] = (),
         earlier_related: Sequence[str] = (),
+        average: State | None = None,
     ) -> None:
         self.policy = policy
+        self.average = average
         self.settings = settings
         self.earlier = list(earlier)
         self.earlier_related = set(earlier_related)
@@ -110,17 +115,18 @@ class Learner:
     ) -> LessonResult:
         progress = Progress()
         scored = self.policy.tokens_scored
+        teacher = Teacher(self.policy, self.settings.teacher, self.average)
         with reply.stage("prepare"):
             bank.finish(reply.check)
-            case = cases.prepare(self.policy, request.lesson)
+            case = cases.prepare(self.policy, teacher, request.lesson)
         with reply.stage("gate"):
-            self._teach(case, request, reply, progress)
+            self._teach(case, teacher, request, reply, progress)
             reason = self._gated(case)
         outcome: Outcome = "gated"
         snapshot: str | None = None
         if not reason:
             with reply.stage("snapshot"):
-                attempt = Attempt(self, case, bank, request, reply, progress, before)
+                attempt = Attempt(self, case, teacher, bank, request, reply, progress)
             outcome, reason = attempt.run()
             if outcome == "learned":
                 with reply.stage("commit"):
@@ -149,7 +155,9 @@ class Learner:
             memory_bytes=self.policy.peak_memory(),
         )
 
-    def _teach(self, case: Case, request: Learn, reply: Reply, progress: Progress) -> None:
+    def _teach(
+        self, case: Case, teacher: Teacher, request: Learn, reply: Reply, progress: Progress
+    ) -> None:
         """Let the teacher answer itself, and see what the correction adds to a neutral text.
 
         The siblings are answered as well where the student's own tokens cannot teach what is
@@ -161,26 +169,32 @@ class Learner:
         rare = float(case.student[position][case.denied.wanted(position)].exp()) < RARE
         siblings = request.lesson.siblings if rare else ()
         for messages in (request.lesson.messages, *siblings):
-            answer = self._teacher_answer(case, messages, request, reply)
+            answer = self._teacher_answer(case, teacher, messages, request, reply)
             progress.tokens_sampled += len(answer.tokens)
             case.teacher_answers.append(answer)
-        case.gate = cases.contrast(self.policy, case, case.teacher_answers[0])
+        case.gate = cases.contrast(self.policy, teacher, case, case.teacher_answers[0])
 
     def _teacher_answer(
-        self, case: Case, messages: Sequence[ChatMessage], request: Learn, reply: Reply
+        self,
+        case: Case,
+        teacher: Teacher,
+        messages: Sequence[ChatMessage],
+        request: Learn,
+        reply: Reply,
     ) -> Sampled:
         """What the teacher itself says, greedily; its decisions are where the student differs."""
         tools = request.lesson.tools
         prompt = self.policy.renderer.prompt(messages, tools)
-        teacher = self.policy.renderer.teacher_prompt(messages, tools, case.block)
-        said = generate(
-            self.policy,
-            teacher,
-            temperature=0,
-            max_tokens=request.max_tokens,
-            check=reply.check,
-        )
-        sampled = cases.assess(self.policy, prompt, teacher, said.tokens, said.logprobs)
+        teacher_prompt = self.policy.renderer.teacher_prompt(messages, tools, case.block)
+        with teacher.speaking():
+            said = generate(
+                self.policy,
+                teacher_prompt,
+                temperature=0,
+                max_tokens=request.max_tokens,
+                check=reply.check,
+            )
+        sampled = cases.assess(teacher, prompt, teacher_prompt, said.tokens, said.logprobs)
         student = self.policy.score(prompt, said.tokens)
         sampled.decisions = cases.decisions(said.tokens, student)
         return sampled
@@ -207,19 +221,20 @@ class Attempt:
         self,
         learner: Learner,
         case: Case,
+        teacher: Teacher,
         bank: Bank,
         request: Learn,
         reply: Reply,
         progress: Progress,
-        before: State,
     ) -> None:
         self.policy = learner.policy
         self.settings = learner.settings
         self.case = case
+        self.teacher = teacher
+        self.judge = Teacher(self.policy, TeacherSettings())
         self.request = request
         self.reply = reply
         self.progress = progress
-        self.before = before
         self.own_related = self._related(bank.anchors)
         left_out = self.own_related | learner.earlier_related
         self.stepper = Stepper(self.policy, self.settings.step, bank.anchors, left_out)
@@ -283,10 +298,13 @@ class Attempt:
         for number in range(1, self.settings.max_steps + 1):
             with self.reply.stage("step", f"{number} of at most {self.settings.max_steps}"):
                 answers = [*own, *self.case.teacher_answers]
+                if number > 1 and not self.teacher.stands_still:
+                    self._read_again(answers)
                 try:
                     result = self.stepper.step(answers, self._targets(answers, number - 1))
                 except NonFinite:
                     return "rolled_back", "The step was not finite, so the weights were put back."
+                self.teacher.follow()
                 self._report(number, result, answers[0])
             with self.reply.stage("guard"):
                 self.progress.guard = self.guard.look()
@@ -304,12 +322,23 @@ class Attempt:
             if result.choice.scale == 0 or time.monotonic() > self.deadline:
                 break
             if sampled.decisions:
-                own = [*own, sampled][-OWN_SAMPLES:]
+                own = [*own, self._taught(sampled)][-OWN_SAMPLES:]
         return (
             "in_context_only",
             "The retry did not come to follow the correction by itself, so the weights were put "
             "back; the correction stays in view.",
         )
+
+    def _taught(self, sampled: Sampled) -> Sampled:
+        """What the judge has read, as the lesson's own teacher reads it."""
+        if self.teacher.settings.kind != "before":
+            self._read_again([sampled])
+        return sampled
+
+    def _read_again(self, answers: Sequence[Sampled]) -> None:
+        """Let a teacher that has moved score the answers anew."""
+        for answer in answers:
+            answer.teacher = self.teacher.score(answer.teacher_prompt, answer.tokens)
 
     def _praise(self, number: int) -> str:
         steps = "one step" if number == 1 else f"{number} steps"
@@ -343,15 +372,10 @@ class Attempt:
         self.progress.retry = retry
         self.progress.tokens_sampled += len(retry.tokens)
         now = self.policy.score(self.case.prompt, retry.tokens)
-        with self.policy.adapter.holding(self.before):
-            sampled = cases.assess(
-                self.policy,
-                self.case.prompt,
-                self.case.teacher_prompt,
-                retry.tokens,
-                retry.logprobs,
-            )
-            student = self.policy.score(self.case.prompt, retry.tokens)
+        sampled = cases.assess(
+            self.judge, self.case.prompt, self.case.teacher_prompt, retry.tokens, retry.logprobs
+        )
+        student = self.judge.score(self.case.prompt, retry.tokens)
         sure = cases.sureness(sampled.teacher, student, now, retry.tokens)
         return sampled, cases.follow_reason(self.case, retry, sampled, sure)
 
@@ -397,4 +421,7 @@ class Attempt:
             replay=replay,
             related_anchors=tuple(sorted(self.own_related)),
             figures={k: v for k, v in figures.items() if math.isfinite(v)},
+            average=(
+                self.teacher.average if self.teacher.settings.kind == "moving_average" else None
+            ),
         )

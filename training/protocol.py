@@ -17,9 +17,12 @@ PROTOCOL_VERSION = 1
 EngineName = Literal["practice", "local", "tinker"]
 AdapterScope = Literal["answer", "everywhere"]
 LoraTargets = Literal["all", "attention"]
-Objective = Literal["forward_kl", "reverse_kl", "importance_sampling"]
+Objective = Literal["forward_kl", "reverse_kl", "jsd", "importance_sampling"]
+Support = Literal["teacher", "student", "union"]
+TeacherKind = Literal["before", "live", "moving_average", "frozen", "trust_region"]
 Outcome = Literal["learned", "in_context_only", "gated", "rolled_back", "failed"]
 StageName = Literal["prepare", "gate", "snapshot", "step", "guard", "retry", "commit"]
+Hold = Literal["call", "decision", "lost"]
 FailureCode = Literal[
     "bad_adapter",
     "bad_model",
@@ -112,6 +115,12 @@ class Load(Wire):
     lora_targets: LoraTargets = "all"
     lora_rank: int = 16
     objective: Objective | None = None
+    jsd_alpha: float | None = None
+    top_k: int | None = None
+    support: Support | None = None
+    token_clip: float | None = None
+    teacher: TeacherKind | None = None
+    teacher_rate: float | None = None
     learning_rate: float | None = None
     kl_coef: float | None = None
     kl_budget: float | None = None

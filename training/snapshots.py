@@ -219,6 +219,15 @@ class SnapshotStore:
             raise DamagedSnapshot(snapshot)
         return load(data)
 
+    def optimizer(self, snapshot: str | None) -> dict[str, Tensor] | None:
+        """What outlives a lesson beside the adapter; None where there is nothing of the kind."""
+        try:
+            if snapshot is None or OPTIMIZER not in self.manifest(snapshot).files:
+                return None
+            return self.tensors(snapshot, OPTIMIZER)
+        except DamagedSnapshot:
+            return None
+
     def chain(self, snapshot: str | None) -> Iterator[Manifest]:
         """A snapshot's manifest and those it came from, newest first."""
         while snapshot is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
@@ -12,7 +12,6 @@ from torch import Tensor
 
 from . import objectives
 from .linesearch import Choice, search
-from .protocol import Objective
 
 if TYPE_CHECKING:
     from .anchors import Watch
@@ -30,7 +29,7 @@ SAMPLED_ODDS = 9.0
 class StepSettings:
     """What a user may choose about a step."""
 
-    objective: Objective = "forward_kl"
+    loss: objectives.Loss = field(default_factory=objectives.Loss)
     learning_rate: float = 1.0
     kl_coef: float = 0.04
     kl_budget: float = 0.05
@@ -98,14 +97,14 @@ class Stepper:
         """The distillation loss of one answer, over its informative tokens."""
         student = self.policy.score_with_gradient(answer.prompt, answer.tokens)
         tokens = torch.tensor(answer.tokens, device=student.device)
-        per_token = objectives.token_loss(
-            self.settings.objective, student, answer.teacher, tokens, answer.logprobs
-        )
+        chosen = self.settings.loss
+        per_token = chosen.per_token(student, answer.teacher, tokens, answer.logprobs)
         keep = objectives.informative(student, answer.teacher)
         loss = objectives.aggregate(per_token, keep)
         if self.settings.kl_coef and self.moved:
             reference = self.policy.score(answer.prompt, answer.tokens, adapter=False)
-            loss = loss + self.settings.kl_coef * objectives.reverse_kl(student, reference).mean()
+            near = objectives.reference_loss(chosen, student, reference, tokens)
+            loss = loss + self.settings.kl_coef * near.mean()
         return loss
 
     def _anchor_loss(self) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import get_args
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from continualcode_tui.training.protocol import (
     GuardReport,
     Sample,
     Save,
+    TeacherKind,
     ToolCall,
     Undo,
 )
@@ -270,12 +272,51 @@ def test_an_adapter_that_is_active_everywhere_learns_too(load_request):
     engine.close()
 
 
-@pytest.mark.parametrize("objective", ["reverse_kl", "importance_sampling"])
-def test_every_objective_learns(load_request, objective):
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"objective": "reverse_kl"},
+        {"objective": "importance_sampling", "token_clip": 5.0},
+        {"objective": "jsd", "jsd_alpha": 0.3, "top_k": 20},
+    ],
+    ids=lambda options: options["objective"],
+)
+def test_every_objective_learns(load_request, options):
     engine = LocalEngine()
-    loaded = engine.load(load_request(objective=objective, repository=objective), quiet())
-    assert loaded.objective == objective
+    loaded = engine.load(load_request(repository="objective", **options), quiet())
+    assert loaded.objective == options["objective"]
     assert learn(engine).outcome == "learned"
+    engine.close()
+
+
+@pytest.mark.parametrize("teacher", get_args(TeacherKind))
+def test_every_teacher_teaches(load_request, teacher):
+    engine = LocalEngine()
+    rate = 0.9 if teacher == "trust_region" else None
+    engine.load(load_request(repository=teacher, teacher=teacher, teacher_rate=rate), quiet())
+    assert learn(engine).outcome == "learned"
+    assert call_of(denied_completion(engine)).name == "bash"
+    engine.close()
+
+
+def test_the_moving_average_is_kept_with_the_snapshot(load_request):
+    engine = LocalEngine()
+    engine.load(load_request(repository="average", teacher="moving_average"), quiet())
+    assert learn(engine).outcome == "learned"
+    store = engine.store
+    assert store is not None
+    learned = weights(engine)
+    average = store.optimizer(store.current())
+    assert average is not None
+    for name, part in average.items():
+        start = engine.policy.adapter.initial()[name] if engine.policy else part
+        assert torch.allclose(part, start + 0.05 * (learned[name] - start), atol=1e-6), name
+    engine.close()
+
+    engine.load(load_request(repository="average", teacher="moving_average"), quiet())
+    engine.undo(Undo(id=1), quiet())
+    assert engine.store is not None
+    assert engine.store.optimizer(engine.store.current()) is None
     engine.close()
 
 

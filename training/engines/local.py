@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..engine import Capabilities, EngineFailure, Reply
 from ..protocol import (
@@ -200,16 +200,33 @@ class LocalEngine:
 
     def _settings(self, request: Load) -> LearnSettings:
         from ..learner import LearnSettings
+        from ..objectives import Loss
         from ..stepper import StepSettings
+        from ..teachers import TeacherSettings
 
-        chosen = {
-            "objective": request.objective or DEFAULT_OBJECTIVE,
-            "learning_rate": request.learning_rate,
-            "kl_coef": request.kl_coef,
-            "kl_budget": request.kl_budget,
-        }
-        step = StepSettings(**{k: v for k, v in chosen.items() if v is not None})
-        return LearnSettings(step=step, max_steps=request.max_steps or LearnSettings().max_steps)
+        def chosen(**named: Any) -> dict[str, Any]:
+            return {name: value for name, value in named.items() if value is not None}
+
+        loss = Loss(
+            objective=request.objective or DEFAULT_OBJECTIVE,
+            **chosen(
+                alpha=request.jsd_alpha,
+                top_k=request.top_k,
+                support=request.support,
+                token_clip=request.token_clip,
+            ),
+        )
+        step = chosen(
+            learning_rate=request.learning_rate,
+            kl_coef=request.kl_coef,
+            kl_budget=request.kl_budget,
+        )
+        teacher = chosen(kind=request.teacher, rate=request.teacher_rate)
+        return LearnSettings(
+            step=StepSettings(loss=loss, **step),
+            teacher=TeacherSettings(**teacher),
+            **chosen(max_steps=request.max_steps),
+        )
 
     def learn(self, request: Learn, reply: Reply) -> LessonResult:
         """Learn one lesson and commit it, or leave the weights exactly as they were."""
@@ -222,6 +239,7 @@ class LocalEngine:
             self._settings(load),
             earlier=[m.replay for m in chain[:EARLIER_LESSONS] if m.replay is not None],
             earlier_related=[name for m in chain for name in m.related_anchors],
+            average=store.optimizer(self._snapshot),
         )
 
         def commit(proved: Commit) -> str:
@@ -229,6 +247,7 @@ class LocalEngine:
                 parent=self._snapshot,
                 lesson=request.lesson.id,
                 adapter=policy.adapter.state(),
+                optimizer=proved.average,
                 describe={
                     "model": policy.loaded.identity,
                     "rank": policy.adapter.settings.rank,

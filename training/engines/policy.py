@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..engine import EngineFailure
 from ..protocol import AdapterScope, ChatMessage
-from .adapter import Adapter
+from .adapter import Adapter, State
 from .prefix import Prefix, PrefixCache
 from .rendering import Prompt, Renderer
 
@@ -145,10 +145,16 @@ class Policy:
             with self.adapter.active(False):
                 yield
             return
-        with self.adapter.holding(self.adapter.initial()):
-            self.prefixes.clear()
+        with self.holding(self.adapter.initial()):
             yield
-        self.prefixes.clear()
+
+    @contextmanager
+    def holding(self, state: State) -> Iterator[None]:
+        """Compute with another state of the adapter for a moment."""
+        with self.adapter.holding(state):
+            self.weights_changed()
+            yield
+        self.weights_changed()
 
     def header_tokens(self) -> tuple[int, ...]:
         """The assistant header by which an exported adapter knows where the answer begins."""

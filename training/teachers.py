@@ -1,0 +1,89 @@
+"""Whose weights the teacher has: the student's before the lesson, or others that were proposed.
+
+Whatever they are, the teacher reads the correction and the student does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from .protocol import TeacherKind
+
+if TYPE_CHECKING:
+    from .engines.adapter import State
+    from .engines.policy import Policy
+    from .engines.prefix import Prefix
+    from .engines.rendering import Prompt
+
+
+@dataclass(frozen=True)
+class TeacherSettings:
+    """Which weights, and how fast they follow the student where they do.
+
+    ``before``: the student's at the start of the lesson, so that the target stands still.
+    ``live``: the student's, after each step anew. ``moving_average``: W ← W + rate·(student − W)
+    after each step, over all lessons, from the state in which the adapter does nothing.
+    ``frozen``: none, which is the model as it came. ``trust_region``: the student's, but its
+    log-probabilities only ``rate`` of the way from the frozen teacher's (SDPO, arXiv
+    2601.20802, has the last four).
+    """
+
+    kind: TeacherKind = "before"
+    rate: float = 0.05
+
+
+class Teacher:
+    """Scores answers by the chosen weights, for one lesson."""
+
+    def __init__(
+        self, policy: Policy, settings: TeacherSettings, average: State | None = None
+    ) -> None:
+        self.policy = policy
+        self.settings = settings
+        self.average = average or policy.adapter.initial()
+        self._before = policy.adapter.state()
+
+    @property
+    def stands_still(self) -> bool:
+        """Whether a step leaves the teacher as it is."""
+        return self.settings.kind in ("before", "frozen")
+
+    @contextmanager
+    def speaking(self) -> Iterator[None]:
+        """Let the policy generate and score as the teacher; a trust region speaks as live."""
+        weights: dict[TeacherKind, State] = {
+            "before": self._before,
+            "moving_average": self.average,
+            "frozen": self.policy.adapter.initial(),
+        }
+        state = weights.get(self.settings.kind)
+        if state is None:
+            yield
+            return
+        with self.policy.holding(state):
+            yield
+
+    def score(self, prompt: Prompt, tokens: Sequence[int], prefix: Prefix | None = None) -> Tensor:
+        """The teacher's log-probabilities of an answer to its own prompt, ``[n, v]``."""
+        with self.speaking():
+            spoken = self.policy.score(prompt, tokens, prefix=prefix)
+        if self.settings.kind != "trust_region":
+            return spoken
+        frozen = self.policy.score(prompt, tokens, adapter=False, prefix=prefix)
+        return torch.lerp(frozen, spoken, self.settings.rate).log_softmax(-1)
+
+    def follow(self) -> None:
+        """After a step: let the moving average follow the student."""
+        if self.settings.kind != "moving_average":
+            return
+        student = self.policy.adapter.state()
+        self.average = {
+            name: torch.lerp(part.to(student[name]), student[name], self.settings.rate)
+            for name, part in self.average.items()
+        }
