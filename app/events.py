@@ -8,7 +8,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ..training.protocol import Completion, Lesson, LessonResult, Loaded, StageName, StepMetrics
+from ..training.protocol import (
+    Checked,
+    Completion,
+    Lesson,
+    LessonResult,
+    Loaded,
+    StageName,
+    StepMetrics,
+)
 from .agent.proposal import Decision, Proposal
 from .tools.base import ToolResult
 
@@ -144,6 +152,26 @@ class LessonFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class SuiteProgress:
+    """Lessons are asked again without their corrections; ``fraction`` is of all of them."""
+
+    message: str
+    fraction: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LessonsChecked:
+    """Which lessons hold; the journal has it already."""
+
+    checked: Checked
+
+
+@dataclass(frozen=True, slots=True)
+class AtRest:
+    """Something other than a turn is over, and the agent waits for the user."""
+
+
+@dataclass(frozen=True, slots=True)
 class TurnFinished:
     """The agent waits for the user; ``reason`` is empty when it simply finished.
 
@@ -180,6 +208,9 @@ AgentEvent = (
     | LessonStage
     | LessonStep
     | LessonFinished
+    | SuiteProgress
+    | LessonsChecked
+    | AtRest
     | TurnFinished
     | Notice
 )

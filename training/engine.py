@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from .protocol import (
+    Check,
+    Checked,
     Completion,
     Event,
     FailureCode,
@@ -77,7 +79,7 @@ class Reply:
         return time.monotonic() - self.started
 
     def progress(self, message: str, fraction: float | None = None) -> None:
-        """Say how far a load has come."""
+        """Say how far a load or a check has come."""
         self.send(ProgressEvent(id=self.id, message=message, fraction=fraction))
 
     def token(self, text: str, token: int, logprob: float) -> None:
@@ -131,6 +133,10 @@ class Engine(Protocol):
 
     def undo(self, request: Undo, reply: Reply) -> Undone:
         """Go back to an earlier snapshot."""
+        ...
+
+    def check(self, request: Check, reply: Reply) -> Checked:
+        """Ask lessons again without their corrections; the weights stay as they are."""
         ...
 
     def save(self, request: Save, reply: Reply) -> Saved:

@@ -21,6 +21,7 @@ from .engine import Engine, EngineFailure, Reply
 from .protocol import (
     REQUEST,
     Cancel,
+    Check,
     Done,
     Event,
     FailureCode,
@@ -157,17 +158,21 @@ class Worker:
             return self._load(request, reply)
         if self.engine is None:
             raise EngineFailure("not_loaded", "No model is loaded yet: load one first.")
+        result: Result = Done()
         match request:
             case Sample():
-                return Sampled(completion=self.engine.sample(request, reply))
+                result = Sampled(completion=self.engine.sample(request, reply))
             case Learn():
-                return self.engine.learn(request, reply)
+                result = self.engine.learn(request, reply)
             case Undo():
-                return self.engine.undo(request, reply)
+                result = self.engine.undo(request, reply)
+            case Check():
+                result = self.engine.check(request, reply)
             case Save():
-                return self.engine.save(request, reply)
+                result = self.engine.save(request, reply)
             case _:
-                return Done()
+                pass
+        return result
 
     def _load(self, request: Load, reply: Reply) -> Result:
         """Load a model in place of the one that is loaded."""

@@ -76,6 +76,19 @@ class LessonController:
     async def replay(self, lesson: Lesson) -> LessonResult:
         """Learn a lesson of the journal again, outside of any turn."""
         self._stopped = False
+        return await self.relearn(lesson)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the user has stopped what is under way."""
+        return self._stopped
+
+    def begin(self) -> None:
+        """Begin something of several lessons; `stop` holds for all of them."""
+        self._stopped = False
+
+    async def relearn(self, lesson: Lesson) -> LessonResult:
+        """Learn one of several lessons again."""
         result = await self._attempt(lesson, _Retry(self._present, shown=False))
         return self._finish(lesson, result)
 
@@ -84,6 +97,8 @@ class LessonController:
         loaded = self._engine.loaded
         if loaded is None or self._journal.read_only or loaded.read_only:
             return
+        if self._journal.forgetting is not None:
+            return  # the adapter is on its way back to another snapshot
         self._reconcile_undone(loaded)
         left = 0
         for record in self._journal.lessons():
@@ -104,6 +119,8 @@ class LessonController:
 
     def settle(self, loaded: Loaded) -> None:
         """Say what came of lessons whose worker could not be replaced, now that one is there."""
+        if self._journal.forgetting is not None:
+            self._unknown.clear()  # the adapter goes back to before them
         for identifier, lesson in self._unknown.items():
             if loaded.lesson == identifier:
                 result = _committed(lesson, loaded.snapshot)

@@ -14,17 +14,18 @@ or the disk did: that is told as ``Notice``, ``EngineFailed`` or ``TurnFinished(
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...training.client import WorkerDied
-from ...training.protocol import Loaded, Undone
+from ...training.protocol import Checked, LessonResult, Loaded, Undone
 from ..agent.conversation import Conversation
 from ..agent.proposal import Decision, Proposal
 from ..agent.system_prompt import LIMIT_CHARACTERS, read_agents_md, system_prompt
-from ..events import AgentEvent, Notice
+from ..events import AgentEvent, AtRest, Notice
 from ..store.journal import Journal, JournalError, LessonRecord
 from ..store.log import log_to
 from ..store.paths import DataPaths
@@ -36,6 +37,7 @@ from .approval import ApprovalController
 from .engine import EngineController, EngineError
 from .lesson import LessonController
 from .metrics import Metrics
+from .suite import Forgotten, SuiteController
 from .turn import Ports, TurnController, carried
 
 if TYPE_CHECKING:
@@ -46,8 +48,11 @@ Decider = Callable[[Proposal], Awaitable[Decision]]
 
 T = TypeVar("T")
 
+_log = logging.getLogger(__name__)
+
 SHORTEST_PROMPT = 600
 CLOSING_SECONDS = 5.0
+IDLE_SECONDS = 1.0
 
 
 class SessionController:
@@ -66,6 +71,9 @@ class SessionController:
         self._engine: EngineController | None = None
         self._journal: Journal | None = None
         self._lessons: LessonController | None = None
+        self._suite: SuiteController | None = None
+        self._idle: asyncio.Task[None] | None = None
+        self._idle_ended = False
         self._turn: TurnController | None = None
         self._conversation = Conversation("")
         self._file: SessionFile | None = None
@@ -121,6 +129,8 @@ class SessionController:
         self._file = self._new_file()
         # What the first call needs is imported while the model loads.
         _, started = await asyncio.gather(asyncio.to_thread(registry.prepare), self._engine.start())
+        await self._recover()
+        self._check_when_idle()
         return started
 
     async def submit(self, text: str) -> None:
@@ -151,8 +161,20 @@ class SessionController:
     async def undo(self) -> Undone | None:
         """Take back the newest learned lesson; None when there was nothing to take back."""
         taken: list[Undone] = []
-        await self._alone(self._undo(taken))
+        await self._alone(self._undo(taken), rest=True)
         return taken[0] if taken else None
+
+    async def check(self) -> Checked | None:
+        """Ask every learned lesson again without its correction; None when that failed."""
+        found: list[Checked] = []
+        await self._alone(self._check(found), rest=True)
+        return found[0] if found else None
+
+    async def forget(self, lesson: str) -> Forgotten | None:
+        """Take one lesson out and learn the later ones again; None when it is still there."""
+        done: list[Forgotten] = []
+        await self._alone(self._forget(lesson, done), rest=True)
+        return done[0] if done else None
 
     def add_note(self, text: str) -> None:
         """Keep a note for the teacher of the next correction."""
@@ -178,12 +200,16 @@ class SessionController:
         await self._alone(self._save(where, saved))
         return saved[0] if saved else None
 
-    async def replay(self, lesson: str) -> None:
-        """Learn a lesson of the journal again."""
-        await self._alone(self._replay(lesson))
+    async def replay(self, lesson: str) -> LessonResult | None:
+        """Learn a lesson of the journal again; None when it was not tried."""
+        done: list[LessonResult] = []
+        await self._alone(self._replay(lesson, done), rest=True)
+        return done[0] if done else None
 
     async def close(self) -> None:
         """Stop what runs, keep the conversation, end the worker."""
+        self._idle_ended = True
+        self._leave_idle()
         task = self._task
         if task is not None:
             await self.interrupt()
@@ -196,18 +222,47 @@ class SessionController:
 
     # --- one thing at a time ------------------------------------------------------------
 
-    async def _alone(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do one thing with the worker, unless another is under way."""
+    async def _alone(self, work: Coroutine[Any, Any, None], *, rest: bool = False) -> None:
+        """Do one thing with the worker, unless another is under way.
+
+        ``rest`` says afterwards that the agent waits again, where the work does not.
+        """
         if self.busy:
             work.close()
             self._say_busy()
             return
         self._interrupts = 0
+        self._leave_idle()
         self._task = asyncio.ensure_future(work)
         try:
             await self._task
         finally:
             self._task = None
+            if rest and self.loaded is not None:
+                self._present(AtRest())
+            self._check_when_idle()
+
+    def _check_when_idle(self) -> None:
+        """Ask the lessons again when it is time and nobody wants anything else."""
+        due = self._suite is not None and self._suite.due(self.settings.check_every)
+        if due and not self._idle_ended and self.loaded is not None:
+            self._idle = asyncio.ensure_future(self._check_idly())
+
+    async def _check_idly(self) -> None:
+        await asyncio.sleep(IDLE_SECONDS)
+        assert self._suite is not None
+        try:
+            await self._suite.check(quiet=True)
+        except (EngineError, WorkerDied) as error:
+            # Nobody asked for it: what goes wrong is for the log, and it is not tried again.
+            _log.warning("the lessons could not be checked: %s", error)
+            self._idle_ended = True
+
+    def _leave_idle(self) -> None:
+        """Give the worker up at once to whoever wants something."""
+        if self._idle is not None:
+            self._idle.cancel()
+            self._idle = None
 
     def _say_busy(self) -> None:
         self._present(Notice("The agent is at work; stop it with Esc first.", "warning"))
@@ -219,7 +274,17 @@ class SessionController:
             return None
         if self._engine.loaded is None and not await self._engine.start():
             return None
+        await self._recover()
         return self._engine
+
+    async def _recover(self) -> None:
+        """Bring to its end what was cut short while a lesson was being forgotten."""
+        journal, lessons, suite = self._journal, self._lessons, self._suite
+        if journal is None or lessons is None or suite is None or self.loaded is None:
+            return
+        if journal.forgetting is not None and journal.read_only is None:
+            await suite.recover()
+            lessons.reconcile()
 
     async def _answer(self, text: str) -> None:
         if await self._ready() is None:
@@ -255,7 +320,27 @@ class SessionController:
             saved.append(result.path)
             self._present(Notice(f"The adapter was written to {result.path}."))
 
-    async def _replay(self, lesson: str) -> None:
+    async def _check(self, found: list[Checked]) -> None:
+        engine = await self._ready()
+        if engine is None or self._suite is None:
+            return
+        checked = await self._try(engine, self._suite.check())
+        if checked is not None:
+            found.append(checked)
+
+    async def _forget(self, lesson: str, done: list[Forgotten]) -> None:
+        engine = await self._ready()
+        record = self._journal.lesson(lesson) if self._journal else None
+        if engine is None or self._suite is None:
+            return
+        if record is None:
+            self._present(Notice("There is no such lesson in the journal.", "warning"))
+            return
+        forgotten = await self._suite.forget(record)
+        if forgotten is not None:
+            done.append(forgotten)
+
+    async def _replay(self, lesson: str, done: list[LessonResult]) -> None:
         engine = await self._ready()
         record = self._journal.lesson(lesson) if self._journal else None
         if engine is None or self._lessons is None:
@@ -263,12 +348,12 @@ class SessionController:
         problem = engine.cannot_train()
         if record is None:
             problem = "There is no such lesson in the journal."
-        elif record.standing == "learned":
+        elif record.standing == "learned" and not record.lost:
             problem = "The lesson is learned and stands; there is nothing to replay."
         if problem is not None or record is None:
             self._present(Notice(problem or "", "warning"))
             return
-        await self._lessons.replay(record.lesson)
+        done.append(await self._lessons.replay(record.lesson))
 
     async def _try(self, engine: EngineController, request: Coroutine[Any, Any, T]) -> T | None:
         """Ask the worker; what goes wrong is told in words."""
@@ -293,6 +378,12 @@ class SessionController:
         self._journal = Journal(self._paths.journal(self.repository.key, loaded.model_name))
         self._lessons = LessonController(
             engine=self._engine, journal=self._journal, present=self._present
+        )
+        self._suite = SuiteController(
+            engine=self._engine,
+            journal=self._journal,
+            lessons=self._lessons,
+            present=self._present,
         )
         for notice in filter(None, [*self._journal.notices, self._journal.read_only]):
             self._present(Notice(notice, "warning"))

@@ -66,12 +66,26 @@ class Transcript:
                 self._conversation.add_user(text)
             case said.CallRejected(problem=problem):
                 self._conversation.add_notice(f"The model was told: {problem}", "warning")
+            case said.SuiteProgress() | said.LessonsChecked() | said.AtRest() | said.TurnFinished():
+                self._rest(event)
+            case said.Notice(text=text, severity=severity):
+                self._conversation.add_notice(text, severity)
+
+    def _rest(
+        self,
+        event: said.SuiteProgress | said.LessonsChecked | said.AtRest | said.TurnFinished,
+    ) -> None:
+        match event:
+            case said.SuiteProgress(message=message):
+                self._screen.set_phase("learning", message)
+            case said.LessonsChecked():
+                self._screen.note_lessons()
+            case said.AtRest():
+                self._screen.set_phase("ready")
             case said.TurnFinished(reason=reason):
                 self._screen.set_phase("ready")
                 if reason:
                     self._conversation.add_notice(reason, "warning")
-            case said.Notice(text=text, severity=severity):
-                self._conversation.add_notice(text, severity)
 
     # --- the model's turn -------------------------------------------------------------
 

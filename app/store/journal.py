@@ -21,11 +21,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from ...training.protocol import Lesson, LessonResult, Wire
+from ...training.protocol import Checked, Lesson, LessonCheck, LessonResult, Wire
 from .paths import make_private_folder, sync_folder, write_private
 
 Standing = Literal[
-    "pending", "learned", "gated", "in_context_only", "rolled_back", "failed", "undone"
+    "pending",
+    "learned",
+    "gated",
+    "in_context_only",
+    "rolled_back",
+    "failed",
+    "undone",
+    "forgotten",
 ]
 
 LINE = re.compile(rb'\{"seq":([0-9]{1,18}),"crc":"([0-9a-f]{8})","entry":(.*)\}', re.DOTALL)
@@ -68,15 +75,62 @@ class UndoneEntry(Wire):
     lesson: str
 
 
+class CheckEntry(Wire):
+    """Lessons were asked again without their corrections."""
+
+    type: Literal["check"] = "check"
+    time: float
+    checked: Checked
+
+
+class ForgettingEntry(Wire):
+    """A lesson is being forgotten, and the later ones are learned again without it.
+
+    Until a ``forgotten`` or a ``restored`` entry comes, ``snapshot`` is the way back.
+    """
+
+    type: Literal["forgetting"] = "forgetting"
+    time: float
+    lesson: str
+    snapshot: str
+
+
+class ForgottenEntry(Wire):
+    """The lesson is gone from the adapter, and the later ones were learned again or tried."""
+
+    type: Literal["forgotten"] = "forgotten"
+    time: float
+    lesson: str
+
+
+class RestoredEntry(Wire):
+    """Forgetting did not come to its end: adapter and lessons are as they were before it."""
+
+    type: Literal["restored"] = "restored"
+    time: float
+    lesson: str
+
+
 Entry = Annotated[
-    LessonEntry | AttemptEntry | ResultEntry | UndoneEntry, Field(discriminator="type")
+    LessonEntry
+    | AttemptEntry
+    | ResultEntry
+    | UndoneEntry
+    | CheckEntry
+    | ForgettingEntry
+    | ForgottenEntry
+    | RestoredEntry,
+    Field(discriminator="type"),
 ]
 ENTRY: TypeAdapter[Entry] = TypeAdapter(Entry)
 
 
 @dataclass(frozen=True, slots=True)
 class LessonRecord:
-    """A lesson and where it stands; ``saved`` is false while it is not on disk."""
+    """A lesson and where it stands; ``saved`` is false while it is not on disk.
+
+    ``check`` is the newest since it was learned.
+    """
 
     lesson: Lesson
     time: float
@@ -84,6 +138,12 @@ class LessonRecord:
     attempts: int = 0
     result: LessonResult | None = None
     saved: bool = True
+    check: LessonCheck | None = None
+
+    @property
+    def lost(self) -> bool:
+        """Whether it was learned and no longer holds, as far as is known."""
+        return self.standing == "learned" and self.check is not None and self.check.holds == "lost"
 
 
 def encode(number: int, entry: Entry) -> bytes:
@@ -111,17 +171,20 @@ def _checksum(number: int, body: bytes) -> int:
 
 
 class Journal:
-    """The lessons of one repository and one model."""
+    """The lessons of one repository and one model; with ``look`` it is only read."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, look: bool = False) -> None:
         self.path = path
         self.read_only: str | None = None
         self.notices: list[str] = []
+        self.unchecked = 0
+        self.forgetting: ForgettingEntry | None = None
         self._records: dict[str, LessonRecord] = {}
         self._learned: list[str] = []
+        self._before: tuple[dict[str, LessonRecord], list[str]] | None = None
         self._unwritten: list[Entry] = []
         self._number = 0
-        self._descriptor = self._open()
+        self._descriptor = self._look() if look else self._open()
         self._read(self._content())
 
     # --- reading ------------------------------------------------------------------------
@@ -160,6 +223,22 @@ class Journal:
         """Say that a learned lesson was taken back."""
         self._add(UndoneEntry(time=time.time(), lesson=lesson))
 
+    def add_check(self, checked: Checked) -> None:
+        """Say which lessons still hold."""
+        self._add(CheckEntry(time=time.time(), checked=checked))
+
+    def add_forgetting(self, lesson: str, snapshot: str) -> None:
+        """Say that a lesson is about to be forgotten, and what the way back is."""
+        self._add(ForgettingEntry(time=time.time(), lesson=lesson, snapshot=snapshot))
+
+    def add_forgotten(self, lesson: str) -> None:
+        """Say that it is forgotten."""
+        self._add(ForgottenEntry(time=time.time(), lesson=lesson))
+
+    def add_restored(self, lesson: str) -> None:
+        """Say that it was not, and that everything is as it was."""
+        self._add(RestoredEntry(time=time.time(), lesson=lesson))
+
     def close(self) -> None:
         """Give up the file and the lock on it."""
         if self._descriptor >= 0:
@@ -167,6 +246,17 @@ class Journal:
             self._descriptor = -1
 
     # --- within -------------------------------------------------------------------------
+
+    def _look(self) -> int:
+        """Open for reading alone: nothing is created, locked or repaired."""
+        self.read_only = "The journal is only looked at."
+        try:
+            return os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            return -1
+        except OSError as error:
+            self.notices.append(f"The journal {self.path} cannot be read: {_words(error)}.")
+            return -1
 
     def _open(self) -> int:
         try:
@@ -271,14 +361,47 @@ class Journal:
             record = LessonRecord(entry.lesson, entry.time, saved=saved)
             self._records[entry.lesson.id] = record
             return
+        if isinstance(entry, CheckEntry):
+            self._take_up_check(entry)
+            return
+        if isinstance(entry, ForgettingEntry):
+            self.forgetting = entry
+            self._before = dict(self._records), list(self._learned)
+            return
+        if isinstance(entry, ForgottenEntry | RestoredEntry):
+            if isinstance(entry, RestoredEntry) and self._before is not None:
+                self._records, self._learned = self._before
+            self.forgetting = self._before = None
+        if not isinstance(entry, RestoredEntry):
+            self._take_up_standing(entry)
+
+    def _take_up_standing(
+        self, entry: AttemptEntry | ResultEntry | UndoneEntry | ForgottenEntry
+    ) -> None:
         for record in self._find(entry):
+            fresh = replace(record, check=None)
             if isinstance(entry, AttemptEntry):
-                after = replace(record, attempts=entry.attempt, standing="pending", result=None)
+                after = replace(fresh, attempts=entry.attempt, standing="pending", result=None)
             elif isinstance(entry, ResultEntry):
-                after = replace(record, standing=entry.result.outcome, result=entry.result)
+                after = replace(fresh, standing=entry.result.outcome, result=entry.result)
+                self.unchecked += after.standing == "learned"
             else:
-                after = replace(record, standing="undone")
+                undone = isinstance(entry, UndoneEntry)
+                after = replace(fresh, standing="undone" if undone else "forgotten")
+                self._forget_checks()
             self._stand(after)
+
+    def _forget_checks(self) -> None:
+        """What was lost to a lesson that is gone may hold again."""
+        for identifier, record in self._records.items():
+            self._records[identifier] = replace(record, check=None)
+
+    def _take_up_check(self, entry: CheckEntry) -> None:
+        self.unchecked = 0
+        for check in entry.checked.checks:
+            record = self._records.get(check.lesson)
+            if record is not None and record.standing == "learned":
+                self._records[check.lesson] = replace(record, check=check)
 
     def _stand(self, record: LessonRecord) -> None:
         identifier = record.lesson.id
@@ -288,7 +411,9 @@ class Journal:
         if record.standing == "learned":
             self._learned.append(identifier)
 
-    def _find(self, entry: AttemptEntry | ResultEntry | UndoneEntry) -> Iterator[LessonRecord]:
+    def _find(
+        self, entry: AttemptEntry | ResultEntry | UndoneEntry | ForgottenEntry
+    ) -> Iterator[LessonRecord]:
         identifier = entry.result.lesson if isinstance(entry, ResultEntry) else entry.lesson
         record = self._records.get(identifier)
         if record is not None:

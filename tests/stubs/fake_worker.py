@@ -6,6 +6,8 @@ The script is a JSON file (first argument). Every list is used up from its front
 ``lessons``      what `learn` does: {"outcome", "retry", "die", "hang", "failure", "loss"}
 ``load``         what `load` does: {"die"}, {"failure"}
 ``sample``       what `sample` does before it answers: {"die"}, {"hang"}, {"failure"}
+``checks``       what `check` does: the same, or {"lost": {"a correction": ["of a suspect"]}}
+``undos``        what `undo` does before it answers: the same as `sample`
 
 ``die`` names the stage before which the process kills itself; ``"answer"`` is after the commit.
 ``loaded`` replaces fields of what `load` answers. What happened lies in a ``.state`` file beside
@@ -38,7 +40,9 @@ class FakeWorker:
     def __init__(self, path: Path) -> None:
         self.script: Json = json.loads(path.read_text())
         self.state_path = path.with_suffix(".state")
-        self.state: Json = {"used": {}, "requests": [], "committed": []}
+        self.state: Json = {
+            "used": {}, "requests": [], "committed": [], "pinned": [], "corrections": {}
+        }  # fmt: skip
         if self.state_path.exists():
             self.state = json.loads(self.state_path.read_text())
         self.cancelled: set[int] = set()
@@ -126,6 +130,7 @@ class FakeWorker:
         if plan.get("failure"):
             raise Failure(plan)
         number, lesson = request["id"], request["lesson"]["id"]
+        self.state["corrections"][lesson] = request["lesson"]["correction"]
         retry = None
         for stage in STAGES:
             if plan.get("die") == stage:
@@ -163,11 +168,47 @@ class FakeWorker:
         }
 
     def undo(self, request: Json) -> Json:
-        committed = self.state["committed"]
-        taken = committed.pop() if committed else None
+        self.trouble(self.take("undos", {}), request["id"])
+        committed, left = self.state["committed"], list(self.state["committed"])
+        if request["before"] is not None:
+            if request["before"] not in left:
+                raise Failure({"failure": "bad_request", "message": "It does not hold this."})
+            del committed[left.index(request["before"]) :]
+            self.state["pinned"] = left
+        elif request["snapshot"] is not None:
+            committed[:] = self.state["pinned"]
+        else:
+            del committed[-1:]
         self.keep()
         now = committed[-1] if committed else None
-        return {"type": "undone", "snapshot": now, "lesson": now, "undone_lesson": taken}
+        return {
+            "type": "undone",
+            "snapshot": now,
+            "lesson": now,
+            "undone_lesson": left[-1] if left else None,
+            "undone_lessons": left[len(committed) :],
+        }
+
+    def check(self, request: Json) -> Json:
+        number, corrections = request["id"], self.state["corrections"]
+        plan = self.take("checks", {}, repeat_last=True)
+        self.send("progress", number, message="Checking lesson 1 of 1", fraction=0.0)
+        self.trouble(plan, number)
+        names = {correction: name for name, correction in corrections.items()}
+        checks: list[Json] = []
+        for lesson in request["lessons"]:
+            suspects = plan.get("lost", {}).get(corrections[lesson["lesson"]])
+            lost = suspects is not None
+            checks.append(
+                {
+                    "lesson": lesson["lesson"],
+                    "holds": "lost" if lost else "call",
+                    "probability": 0.1 if lost else 0.9,
+                    "answer": "All done.",
+                    "suspects": [names[each] for each in suspects or []],
+                }
+            )
+        return {"type": "checked", "checks": checks}
 
     def save(self, request: Json) -> Json:
         return {"type": "saved", "path": request["path"] or "/adapters/export"}
