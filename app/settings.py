@@ -115,6 +115,9 @@ class Settings(BaseSettings):
     save_every: int = Field(default=10, ge=1)
     """After how many lessons the adapter is exported as well."""
 
+    check_every: int = Field(default=5, ge=0)
+    """After how many learned lessons all of them are asked again, when idle; 0 is never."""
+
     temperature: float = Field(default=0.3, ge=0, le=2, allow_inf_nan=False)
     """The temperature that turns are sampled at."""
 

@@ -153,11 +153,38 @@ class Learn(Wire):
 
 
 class Undo(Wire):
-    """Go back to the snapshot before the newest lesson, or to a named one."""
+    """Go back to the snapshot before the newest lesson, or to a named one.
+
+    ``before`` names a lesson instead: the newest kept snapshot before it is taken, and the one
+    that is left stays on disk until another undo, so that the way back is open.
+    """
 
     type: Literal["undo"] = "undo"
     id: int
     snapshot: str | None = None
+    before: str | None = None
+
+
+class ProvedLesson(Wire):
+    """A learned lesson as it can be asked again.
+
+    ``tokens`` are those of the retry that proved it, ``denied`` those of the answer that was
+    denied; the first token in which the two differ is the decision.
+    """
+
+    lesson: str
+    messages: tuple[ChatMessage, ...]
+    tools: tuple[ToolSchema, ...]
+    tokens: Annotated[tuple[int, ...], Field(min_length=1)]
+    denied: tuple[int, ...] = ()
+
+
+class Check(Wire):
+    """Ask lessons again without their corrections, at temperature 0."""
+
+    type: Literal["check"] = "check"
+    id: int
+    lessons: tuple[ProvedLesson, ...]
 
 
 class Save(Wire):
@@ -184,7 +211,7 @@ class Shutdown(Wire):
 
 
 Request = Annotated[
-    Load | Sample | Learn | Undo | Save | Cancel | Shutdown, Field(discriminator="type")
+    Load | Sample | Learn | Undo | Check | Save | Cancel | Shutdown, Field(discriminator="type")
 ]
 REQUEST: TypeAdapter[Request] = TypeAdapter(Request)
 
@@ -304,12 +331,42 @@ class LessonResult(Wire):
 
 
 class Undone(Wire):
-    """Where the adapter stands after an undo; ``None`` is the model as it came."""
+    """Where the adapter stands after an undo; ``None`` is the model as it came.
+
+    ``undone_lesson`` is the newest that was taken back, ``undone_lessons`` are all of them,
+    oldest first.
+    """
 
     type: Literal["undone"] = "undone"
     snapshot: str | None
     lesson: str | None
     undone_lesson: str | None
+    undone_lessons: tuple[str, ...] = ()
+
+
+class LessonCheck(Wire):
+    """Whether a lesson still holds by itself.
+
+    ``holds`` is ``call`` when the greedy answer is the call that proved it, ``decision`` when at
+    least the decision is the same; ``probability`` is that of the decision token, ``answer`` what
+    the student says now. One of the ``suspects`` lost it: the lesson after which it first
+    failed, several where snapshots between them are pruned, none where nothing is known.
+    """
+
+    lesson: str
+    holds: Hold
+    probability: float
+    answer: str = ""
+    suspects: tuple[str, ...] = ()
+
+
+class Checked(Wire):
+    """What came of asking lessons again under the adapter of ``snapshot``."""
+
+    type: Literal["checked"] = "checked"
+    checks: tuple[LessonCheck, ...]
+    snapshot: str | None = None
+    seconds: float = 0.0
 
 
 class Saved(Wire):
@@ -326,7 +383,7 @@ class Done(Wire):
 
 
 Result = Annotated[
-    Loaded | Sampled | LessonResult | Undone | Saved | Done, Field(discriminator="type")
+    Loaded | Sampled | LessonResult | Undone | Checked | Saved | Done, Field(discriminator="type")
 ]
 
 
@@ -343,7 +400,7 @@ class ReadyEvent(Wire):
 
 
 class ProgressEvent(Wire):
-    """How far a load has come; ``fraction`` is None where it cannot be known."""
+    """How far a load or a check has come; ``fraction`` is None where it cannot be known."""
 
     event: Literal["progress"] = "progress"
     id: int

@@ -9,6 +9,7 @@ moment leaves ``current`` on a complete snapshot. Of a pruned snapshot only the 
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import hashlib
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 ADAPTER, OPTIMIZER, MANIFEST = "adapter.safetensors", "optimizer.safetensors", "manifest.json"
+PINNED = "pinned"
 KEEP_LAST = 8
 LONGEST_NAME = 100
 SNAPSHOT_NAME = re.compile(r"\d{6}-[0-9a-f]{8}")
@@ -238,6 +240,13 @@ class SnapshotStore:
             yield manifest
             snapshot = manifest.parent
 
+    def intact(self, manifest: Manifest) -> bool:
+        """Whether the tensors of a snapshot are there and what they were."""
+        try:
+            return not manifest.pruned and bool(self.tensors(manifest.id))
+        except DamagedSnapshot:
+            return False
+
     def newest_intact(self) -> tuple[str | None, list[str]]:
         """The newest readable snapshot at or before ``current``, and the damaged ones passed."""
         damaged: list[str] = []
@@ -320,19 +329,35 @@ class SnapshotStore:
         except OSError as error:
             raise self.disk_failure(error) from error
 
+    def pin(self, snapshot: str | None) -> None:
+        """Keep a snapshot, and those before it, until another is pinned or none is."""
+        path = self.folder / PINNED
+        try:
+            if snapshot is None:
+                path.unlink(missing_ok=True)
+            else:
+                replace_durably(path, f"{snapshot}\n".encode())
+        except OSError as error:
+            raise self.disk_failure(error) from error
+
     def prune(self, current: str) -> None:
         """Drop the tensors of old snapshots, keeping the last ones and every ``save_every``-th.
 
         Manifests stay, so that lessons can still be counted and told apart.
         """
-        chain = list(self.chain(current))
-        keep = {manifest.id for manifest in chain[:KEEP_LAST]}
-        depth = len(chain)
-        keep |= {m.id for index, m in enumerate(chain) if (depth - index) % self.save_every == 0}
-        keep |= set(self._names()[-KEEP_LAST:])
+        keep = set(self._names()[-KEEP_LAST:]) | self._worth_keeping(current)
+        with contextlib.suppress(FileNotFoundError):
+            keep |= self._worth_keeping((self.folder / PINNED).read_text().strip())
         for name in self._names():
             if name not in keep:
                 self._drop_tensors(name)
+
+    def _worth_keeping(self, newest: str) -> set[str]:
+        """The last of a chain, and every ``save_every``-th of it."""
+        chain = list(self.chain(newest))
+        depth = len(chain)
+        keep = {manifest.id for manifest in chain[:KEEP_LAST]}
+        return keep | {m.id for at, m in enumerate(chain) if (depth - at) % self.save_every == 0}
 
     def _drop_tensors(self, snapshot: str) -> None:
         folder = self.snapshots / snapshot

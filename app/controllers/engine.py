@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from ...training.client import WorkerClient, WorkerDied, WorkerFailure, default_worker_command
 from ...training.protocol import (
     ChatMessage,
+    Check,
+    Checked,
     Completion,
     Event,
     FailureCode,
@@ -21,6 +23,7 @@ from ...training.protocol import (
     Load,
     Loaded,
     ProgressEvent,
+    ProvedLesson,
     Request,
     Result,
     Sample,
@@ -55,7 +58,7 @@ class EngineError(Exception):
 class EngineController:
     """One worker at a time; requests go to it one after another.
 
-    `sample`, `learn`, `undo` and `save` raise `EngineError` when the worker refuses and
+    `sample`, `learn`, `undo`, `check` and `save` raise `EngineError` when the worker refuses and
     `WorkerDied` when it is gone; `restart` then brings another up from the last snapshot.
     """
 
@@ -141,12 +144,21 @@ class EngineController:
             self._note_committed(lesson.id, result.snapshot)
         return result
 
-    async def undo(self, snapshot: str | None = None) -> Undone:
-        """Go back to before the newest lesson, or to a snapshot."""
-        result = await self._ask(Undo(id=self._next_id(), snapshot=snapshot), _ignore)
+    async def undo(self, snapshot: str | None = None, *, before: str | None = None) -> Undone:
+        """Go back to before the newest lesson, to a snapshot, or to before a lesson."""
+        request = Undo(id=self._next_id(), snapshot=snapshot, before=before)
+        result = await self._ask(request, _ignore)
         if not isinstance(result, Undone):
             raise _unexpected(result)
         self._note_committed(result.lesson, result.snapshot)
+        return result
+
+    async def check(self, lessons: Sequence[ProvedLesson], on_event: OnEvent) -> Checked:
+        """Ask learned lessons again without their corrections."""
+        request = Check(id=self._next_id(), lessons=tuple(lessons))
+        result = await self._ask(request, on_event)
+        if not isinstance(result, Checked):
+            raise _unexpected(result)
         return result
 
     async def save(self, path: str | None = None) -> Saved:

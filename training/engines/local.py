@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..engine import Capabilities, EngineFailure, Reply
 from ..protocol import (
+    Check,
+    Checked,
     Completion,
     Learn,
     LessonResult,
@@ -264,23 +266,46 @@ class LocalEngine:
         return learner.learn(request, self._bank_for(request.lesson.tools), reply, commit)
 
     def undo(self, request: Undo, reply: Reply) -> Undone:
-        """Go back to the parent of the current snapshot, or to a named one."""
+        """Go back to the parent of the current snapshot, or to where the request says."""
         policy, store, _ = self._trainable()
         reply.check()
-        left = next(store.chain(self._snapshot), None)
-        if request.snapshot is None and left is None:
+        chain = list(store.chain(self._snapshot))
+        if request.before is not None:
+            target = self._newest_before(store, chain, request.before)
+        elif request.snapshot is not None:
+            target = request.snapshot
+        elif chain:
+            target = chain[0].parent
+        else:
             raise EngineFailure("bad_request", "There is no lesson to undo.")
-        target = request.snapshot if request.snapshot is not None else left and left.parent
         state, manifest = self._stored(store, target)
+        store.pin(self._snapshot if request.before is not None else None)
         store.point(target)
         policy.adapter.restore(state if state is not None else policy.adapter.initial())
         policy.weights_changed()
         self._snapshot = target
+        staying = {manifest.id for manifest in store.chain(target)}
         return Undone(
             snapshot=target,
             lesson=manifest.lesson if manifest else None,
-            undone_lesson=left.lesson if left else None,
+            undone_lesson=chain[0].lesson if chain else None,
+            undone_lessons=tuple(m.lesson for m in reversed(chain) if m.id not in staying),
         )
+
+    @staticmethod
+    def _newest_before(store: SnapshotStore, chain: list[Manifest], lesson: str) -> str | None:
+        """The newest kept snapshot before a lesson; None is the model as it came."""
+        places = [at for at, manifest in enumerate(chain) if manifest.lesson == lesson]
+        if not places:
+            raise EngineFailure("bad_request", "The adapter does not hold this lesson.")
+        return next((m.id for m in chain[places[-1] + 1 :] if store.intact(m)), None)
+
+    def check(self, request: Check, reply: Reply) -> Checked:
+        """Ask lessons again without their corrections; the weights stay as they are."""
+        policy, store, _ = self._ready()
+        from ..suite import Suite
+
+        return Suite(policy, store, self._snapshot).check(request, reply)
 
     @staticmethod
     def _stored(store: SnapshotStore, target: str | None) -> tuple[State | None, Manifest | None]:
