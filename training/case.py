@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from . import objectives
+from .engine import EngineFailure
 from .protocol import ChatMessage, Completion, Lesson, TokenReport, ToolSchema
-from .teacher import trailing_block
+from .teacher import SLOT_CHARACTERS, trailing_block
 
 if TYPE_CHECKING:
     from .engines.policy import Policy
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 NEUTRAL = "That is what it was, and it is noted here so that the length is the same as before. "
 PLAUSIBLE_PART = 0.3
 SURE = 0.5
+LEAST_SLOT_CHARACTERS = 200
 MINIMUM_CONTRAST = 0.2
 
 
@@ -69,22 +71,34 @@ class Case:
     teacher_answers: list[Sampled] = field(default_factory=list)
 
 
-def correction_block(lesson: Lesson) -> str:
-    """The trailing block with every slot that the lesson fills."""
+def correction_block(lesson: Lesson, limit: int = SLOT_CHARACTERS) -> str:
+    """The trailing block with every slot that the lesson fills, each of so many characters."""
     return trailing_block(
         correction=lesson.correction,
         notes=lesson.notes,
         solution=lesson.solution,
         tool_output=lesson.tool_output,
+        limit=limit,
     )
 
 
-def neutral_block(policy: Policy, lesson: Lesson) -> str:
+def fitting_block(policy: Policy, lesson: Lesson) -> str:
+    """The trailing block, with its slots cut down as far as a small context needs it."""
+    answer = len(lesson.completion.tokens)
+    limit = SLOT_CHARACTERS
+    while True:
+        block = correction_block(lesson, limit)
+        prompt = policy.renderer.teacher_prompt(lesson.messages, lesson.tools, block)
+        if len(prompt) + 2 * answer <= policy.context_tokens or limit <= LEAST_SLOT_CHARACTERS:
+            return block
+        limit //= 2
+
+
+def neutral_block(policy: Policy, lesson: Lesson, block: str) -> str:
     """A trailing block of the same length that says nothing.
 
     The notes stay: they are in force whatever the correction says.
     """
-    block = correction_block(lesson)
     frame = trailing_block(correction="x", notes=lesson.notes)
     missing = len(policy.renderer.encode(block)) - len(policy.renderer.encode(frame))
     words = NEUTRAL.split()
@@ -117,13 +131,23 @@ def assess(
 def prepare(policy: Policy, teacher: Teacher, lesson: Lesson) -> Case:
     """Render the prompts and score the denied completion."""
     renderer = policy.renderer
-    block = correction_block(lesson)
+    if not lesson.completion.tokens:
+        raise EngineFailure(
+            "bad_request", "The denied answer has no tokens, so there is nothing to learn from."
+        )
+    block = fitting_block(policy, lesson)
     prompt = renderer.prompt(lesson.messages, lesson.tools)
     teacher_prompt = renderer.teacher_prompt(lesson.messages, lesson.tools, block)
     completion = lesson.completion
     policy.require_room(len(teacher_prompt), len(completion.tokens))
     denied = assess(teacher, prompt, teacher_prompt, completion.tokens, completion.logprobs)
     student = policy.score(prompt, completion.tokens)
+    if not bool(student.isfinite().all() and denied.teacher.isfinite().all()):
+        raise EngineFailure(
+            "bad_adapter",
+            "The model's output is not finite, so nothing can be learned: undo to an earlier "
+            "lesson, or start afresh.",
+        )
     return Case(lesson, prompt, teacher_prompt, block, denied, student, gate=0.0)
 
 
@@ -140,7 +164,7 @@ def contrast(policy: Policy, teacher: Teacher, case: Case, answer: Sampled) -> f
         return 0.0
     lesson = case.lesson
     neutral_prompt = policy.renderer.teacher_prompt(
-        lesson.messages, lesson.tools, neutral_block(policy, lesson)
+        lesson.messages, lesson.tools, neutral_block(policy, lesson, case.block)
     )
     prefix = policy.prefix(neutral_prompt, keep=False) if policy.scope == "answer" else None
     tokens = case.denied.tokens[: position + 1]

@@ -121,7 +121,7 @@ class Learner:
             case = cases.prepare(self.policy, teacher, request.lesson)
         with reply.stage("gate"):
             self._teach(case, teacher, request, reply, progress)
-            reason = self._gated(case)
+            reason = self._gated(case, request.temperature)
         outcome: Outcome = "gated"
         snapshot: str | None = None
         if not reason:
@@ -199,9 +199,10 @@ class Learner:
         sampled.decisions = cases.decisions(said.tokens, student)
         return sampled
 
-    def _gated(self, case: Case) -> str:
+    def _gated(self, case: Case, temperature: float) -> str:
         """Why there is nothing to learn; empty when there is."""
-        if case.denied.decision is None:
+        position = case.denied.decision
+        if position is None:
             return (
                 "With the correction in view the model would still give the same answer, so "
                 "there is nothing to learn from it."
@@ -210,6 +211,12 @@ class Learner:
             return (
                 "The correction changes the answer no more than any other text would, so there "
                 "is nothing to learn from it."
+            )
+        wanted = float(case.student[position][case.denied.wanted(position)].exp())
+        if wanted >= confidence(temperature) and not case.teacher_answers[0].decisions:
+            return (
+                "The model already answers as the correction asks and only drew another answer "
+                "by chance, so there is nothing to learn from it."
             )
         return ""
 

@@ -30,22 +30,25 @@ def trailing_block(
     notes: Sequence[str] = (),
     solution: ToolCall | None = None,
     tool_output: str | None = None,
+    limit: int = SLOT_CHARACTERS,
 ) -> str:
     """Compose the block that turns the student's prompt into the teacher's.
 
-    Each slot is shortened by itself, so that the closing instruction always survives. The
-    failed attempt is what gets scored and is therefore never quoted.
+    Each slot is shortened by itself to ``limit`` characters, so that the closing instruction
+    always survives. The failed attempt is what gets scored and is therefore never quoted.
     """
     parts: list[str] = []
     if notes:
-        parts.append("Notes from the user:\n" + "\n".join(f"- {shorten(note)}" for note in notes))
+        parts.append(
+            "Notes from the user:\n" + "\n".join(f"- {shorten(note, limit)}" for note in notes)
+        )
     if solution is not None:
-        parts.append("This call is right here:\n" + shorten(render_call(solution)))
+        parts.append("This call is right here:\n" + shorten(render_call(solution), limit))
     if correction:
         parts.append(
-            "Your first try was turned down. The user said:\n" + shorten(correction.strip())
+            "Your first try was turned down. The user said:\n" + shorten(correction.strip(), limit)
         )
     if tool_output:
-        parts.append("The first try printed:\n" + shorten(tool_output.strip()))
+        parts.append("The first try printed:\n" + shorten(tool_output.strip(), limit))
     parts.append("Answer the request again, as if for the first time.")
     return "\n\n".join(parts)
