@@ -235,7 +235,7 @@ class Run:
         if self.listener_gone:
             return
         try:
-            self._out.write(json.dumps(_finite(line), ensure_ascii=True) + "\n")
+            self._out.write(json.dumps(finite(line), ensure_ascii=True) + "\n")
             self._out.flush()
         except BrokenPipeError:
             self.listener_gone = self._ended_here = True
@@ -269,7 +269,7 @@ def lesson_line(result: LessonResult) -> dict[str, Any]:
         "kl": result.kl,
         "guard": result.guard.model_dump() if result.guard else None,
         "seconds": result.seconds,
-        "proof": _call_in(result.retry) if result.proved else None,
+        "proof": call_in(result.retry) if result.proved else None,
         "tokens": [
             {
                 "text": token.text,
@@ -285,7 +285,7 @@ def lesson_line(result: LessonResult) -> dict[str, Any]:
     }
 
 
-def _call_in(completion: Completion | None) -> dict[str, Any] | None:
+def call_in(completion: Completion | None) -> dict[str, Any] | None:
     """The context-free retry as a call, where it is one."""
     if completion is None:
         return None
@@ -295,12 +295,12 @@ def _call_in(completion: Completion | None) -> dict[str, Any] | None:
     return {"tool": name, "arguments": arguments, "text": completion.text}
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """Make numbers that JSON does not have into null."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     return value

@@ -1,0 +1,165 @@
+"""Lessons in words and figures, the same for the interface and for `lessons`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from ..training.protocol import LessonResult
+from .agent.parser import parse_turn
+from .headless import call_in
+from .store.journal import LessonRecord, Standing
+
+SHORT = 8
+STANDINGS: dict[Standing, str] = {
+    "pending": "not finished",
+    "learned": "learned",
+    "gated": "nothing to learn",
+    "in_context_only": "in context only",
+    "rolled_back": "rolled back",
+    "failed": "failed",
+    "undone": "undone",
+    "forgotten": "forgotten",
+}
+
+
+def short(identifier: str) -> str:
+    """The beginning of an id, by which people name it."""
+    return identifier[:SHORT]
+
+
+def when(time: float) -> str:
+    """A time as people write it."""
+    return datetime.fromtimestamp(time).astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+def hold(record: LessonRecord) -> str:
+    """Whether a learned lesson holds, in a few words; empty where it was not asked."""
+    check = record.check
+    if record.standing != "learned" or check is None:
+        return ""
+    if check.holds == "call":
+        return "holds"
+    if check.holds == "decision":
+        return "decision holds"
+    return f"lost to {short(check.suspects[0])}" if len(check.suspects) == 1 else "lost"
+
+
+def hold_sentence(record: LessonRecord, records: Iterable[LessonRecord]) -> str:
+    """The same at length, with the words of the later lesson."""
+    check = record.check
+    if record.standing != "learned" or check is None:
+        return ""
+    chance = f"p(decision) = {check.probability:.3g}"
+    if check.holds == "call":
+        return f"holds: the same call without the correction, {chance}"
+    if check.holds == "decision":
+        return f"the decision holds, the rest of the call has changed, {chance}"
+    corrections = {each.lesson.id: each.lesson.correction for each in records}
+    names = [f"{short(name)} \u201c{corrections.get(name, '?')}\u201d" for name in check.suspects]
+    if not names:
+        return f"lost, unknown to which later lesson, {chance}"
+    if len(names) == 1:
+        return f"lost to {names[0]}, {chance}"
+    return f"lost to one of {', '.join(names)}; the snapshots between are pruned, {chance}"
+
+
+def call_words(text: str) -> str:
+    """The call in a turn on one line, or the turn where it holds none."""
+    call = parse_turn(text).call
+    return f"{call.name} {json.dumps(call.arguments)}" if call else text
+
+
+def request_of(record: LessonRecord) -> str:
+    """What the user had asked for."""
+    messages = reversed(record.lesson.messages)
+    return next((message.content for message in messages if message.role == "user"), "")
+
+
+def row(record: LessonRecord) -> dict[str, Any]:
+    """A lesson as one line of `lessons list --json`."""
+    result = record.result
+    return {
+        "id": record.lesson.id,
+        "time": record.time,
+        "standing": record.standing,
+        "kind": record.lesson.kind,
+        "correction": record.lesson.correction,
+        "steps": len(result.steps) if result else 0,
+        "kl": result.kl if result else None,
+        "check": record.check.model_dump(exclude={"lesson"}) if record.check else None,
+    }
+
+
+def everything(record: LessonRecord) -> dict[str, Any]:
+    """A lesson with all that the journal holds of it, as `lessons show --json` says it."""
+    lesson, result = record.lesson, record.result
+    denied = parse_turn(lesson.completion.text).call
+    return {
+        **row(record),
+        "request": request_of(record),
+        "denied": {
+            "tool": denied.name if denied else None,
+            "arguments": denied.arguments if denied else {},
+            "text": lesson.completion.text,
+        },
+        "notes": list(lesson.notes),
+        "solution": lesson.solution.model_dump() if lesson.solution else None,
+        "tool_output": lesson.tool_output,
+        "attempts": record.attempts,
+        "retry": call_in(result.retry) if result else None,
+        "result": result.model_dump(exclude={"retry", "lesson"}) if result else None,
+    }
+
+
+def facts(record: LessonRecord, records: Iterable[LessonRecord]) -> list[tuple[str, str]]:
+    """A lesson as rows of a name and its words; ``records`` are those that it may name."""
+    lesson, result = record.lesson, record.result
+    rows = [
+        ("id", lesson.id),
+        ("when", when(record.time)),
+        ("request", request_of(record)),
+        ("denied" if lesson.kind == "deny" else "edited", call_words(lesson.completion.text)),
+        ("correction", lesson.correction),
+        *(("note", note) for note in lesson.notes),
+    ]
+    if lesson.solution is not None:
+        call = lesson.solution
+        rows.append(("you ran", f"{call.name} {json.dumps(call.arguments)}"))
+    rows.append(("standing", STANDINGS[record.standing]))
+    held = hold_sentence(record, records)
+    if held:
+        rows.append(("now", held))
+        if record.check is not None and record.check.holds != "call":
+            rows.append(("now says", call_words(record.check.answer)))
+    if result is not None:
+        rows.append(("why", result.reason))
+        if result.retry is not None:
+            name = "proof" if result.proved else "retry"
+            rows.append((name, call_words(result.retry.text)))
+        rows += figures(result)
+    return rows
+
+
+def figures(result: LessonResult) -> list[tuple[str, str]]:
+    """Every figure of a lesson that there is."""
+    guard = result.guard
+    named: list[tuple[str, float | None, str]] = [
+        ("loss", result.loss, "nats"),
+        ("KL", result.kl, "nats an answer on unrelated requests"),
+        ("gate", result.gate, "nats against a neutral text"),
+        ("guard KL", guard.kl if guard else None, "nats an answer"),
+        ("unchanged", guard.agreement if guard else None, "of the probes"),
+        ("entropy", guard.entropy_ratio if guard else None, "times what it was"),
+        ("time", result.seconds or None, "s"),
+    ]
+    rows = [("steps", str(len(result.steps)))]
+    rows += [(name, f"{value:.4g} {unit}") for name, value, unit in named if value is not None]
+    stages = [f"{name} {seconds:.2g} s" for name, seconds in result.stages.items()]
+    if stages:
+        rows.append(("stages", ", ".join(stages)))
+    if result.snapshot:
+        rows.append(("snapshot", result.snapshot))
+    return rows
