@@ -23,6 +23,9 @@ Usage:
       --feedback FILE      one decision a line for each proposal; - reads standard input
       --then stop|approve|deny
                            what happens when the lines run out (stop)
+  continualcode-tui lessons [VERB] [--json] [key=value ...]
+      list | check | show ID | undo | forget ID | replay ID | export [FOLDER]
+                           what was learned, which of it still holds, and taking it back
   continualcode-tui worker                          the model's end, for worker_command
   continualcode-tui --help | --version
 
@@ -47,6 +50,7 @@ Settings, as arguments, as CONTINUALCODE_... variables, or in config.toml:
                                   of a lesson; each engine has its own defaults
   load_checkpoint_path=PATH       the Tinker checkpoint to start from
   save_every=N                    exports the adapter after so many lessons (10)
+  check_every=N                   asks all of them again after so many, when idle (5)
   temperature=X max_tokens=N seed=N
                                   of sampling (0.3, 1024, 0)
   auto_approve_readonly=true|false
@@ -58,7 +62,7 @@ Settings, as arguments, as CONTINUALCODE_... variables, or in config.toml:
   arm_delay=SECONDS               before the keys of a proposal are taken (0.4)
   config_file=FILE                instead of the usual config.toml
 
-Exit status of exec: 0 done, 2 usage, 3 the engine failed.
+Exit status: 0 done, 1 a check found a lost lesson, 2 usage, 3 the engine failed.
 """
 
 
@@ -69,7 +73,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     first = arguments[0] if arguments else ""
     if first in ("--version", "-V"):
         return _say(f"continualcode-tui {VERSION}\n")
-    if first in ("--help", "-h", "help") or (first == "exec" and _asks_for_help(arguments)):
+    if first in ("--help", "-h", "help") or (
+        first in ("exec", "lessons") and _asks_for_help(arguments)
+    ):
         return _say(HELP)
     if first == "worker":
         _become_worker(arguments[1:])
@@ -147,9 +153,15 @@ def _run(arguments: list[str]) -> int:
         from .headless import main as run_headless
 
         return run_headless(arguments[1:])
+    if arguments and arguments[0] == "lessons":
+        from .lessons_cli import main as run_lessons
+
+        return run_lessons(arguments[1:])
     command = arguments[0] if arguments else ""
     if command and "=" not in command:
-        _complain(f"unknown command {command!r}; the commands are exec and worker (see --help).")
+        _complain(
+            f"unknown command {command!r}; the commands are exec, lessons and worker (see --help)."
+        )
         return USAGE
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         _complain(
