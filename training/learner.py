@@ -1,42 +1,28 @@
-"""The way of a correction: prepare, gate, snapshot, rounds of step, guard and retry, commit."""
+"""The way of a correction: prepare and gate here, then the rounds of an attempt, and the result."""
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from . import case as cases
-from . import objectives
+from .attempt import Attempt, Commit, Progress
 from .case import Case, Sampled
 from .engines.generation import generate
-from .guard import Guard
-from .protocol import (
-    ChatMessage,
-    Completion,
-    GuardReport,
-    Learn,
-    LessonResult,
-    Outcome,
-    StepMetrics,
-)
-from .snapshots import Replay
-from .stepper import NonFinite, Stepper, StepResult, StepSettings, Target, confidence
+from .protocol import ChatMessage, Learn, LessonResult, Outcome
+from .stepper import StepSettings, confidence
 from .teachers import Teacher, TeacherSettings
 
 if TYPE_CHECKING:
-    from .anchors import Bank, Watch
+    from .anchors import Bank
     from .engine import Reply
     from .engines.adapter import State
     from .engines.policy import Policy
+    from .snapshots import Replay
 
 
 RARE = 1e-3
-TIME_BUDGET_SECONDS = 60.0
-OWN_SAMPLES = 3
-TEACHER_PART = 0.9
 
 
 @dataclass(frozen=True)
@@ -46,27 +32,6 @@ class LearnSettings:
     step: StepSettings = field(default_factory=StepSettings)
     teacher: TeacherSettings = field(default_factory=TeacherSettings)
     max_steps: int = 6
-
-
-@dataclass
-class Progress:
-    """What a lesson has come to so far."""
-
-    steps: list[StepMetrics] = field(default_factory=list)
-    guard: GuardReport | None = None
-    retry: Completion | None = None
-    proved: bool = False
-    tokens_sampled: int = 0
-
-
-@dataclass(frozen=True)
-class Commit:
-    """What a proved lesson hands to the snapshot store; ``average`` is a moving teacher's."""
-
-    replay: Replay | None
-    related_anchors: tuple[str, ...]
-    figures: dict[str, float]
-    average: State | None = None
 
 
 class Learner:
@@ -213,222 +178,10 @@ class Learner:
                 "is nothing to learn from it."
             )
         wanted = float(case.student[position][case.denied.wanted(position)].exp())
-        if wanted >= confidence(temperature) and not case.teacher_answers[0].decisions:
+        surely = wanted >= confidence(temperature, failures=1)
+        if surely and not case.teacher_answers[0].decisions:
             return (
                 "The model already answers as the correction asks and only drew another answer "
                 "by chance, so there is nothing to learn from it."
             )
         return ""
-
-
-class Attempt:
-    """The rounds of one lesson, from its first step to its proof or its end."""
-
-    def __init__(
-        self,
-        learner: Learner,
-        case: Case,
-        teacher: Teacher,
-        bank: Bank,
-        request: Learn,
-        reply: Reply,
-        progress: Progress,
-    ) -> None:
-        self.policy = learner.policy
-        self.settings = learner.settings
-        self.case = case
-        self.teacher = teacher
-        self.judge = Teacher(self.policy, TeacherSettings())
-        self.request = request
-        self.reply = reply
-        self.progress = progress
-        self.own_related = self._related(bank.anchors)
-        left_out = self.own_related | learner.earlier_related
-        self.stepper = Stepper(self.policy, self.settings.step, bank.anchors, left_out)
-        self.guard = Guard(
-            policy=self.policy,
-            probes=bank.probes,
-            left_out=self._related(bank.probes),
-            earlier=[replay for replay in learner.earlier if not self._overrules(replay)],
-            kl_budget=self.settings.step.kl_budget,
-        )
-        self.deadline = time.monotonic() + TIME_BUDGET_SECONDS
-
-    # --- what the lesson is about -----------------------------------------------------
-
-    def _related(self, watch: Watch) -> set[str]:
-        """The watched prompts to which the correction speaks as well.
-
-        They answer like the denied completion up to its decision token, and the correction,
-        shown there, turns that token into the one that it wants here. Where the decision is
-        which tool to use, that token has to be the denied one too: there a correction is
-        easily taken further than it was meant.
-        """
-        position = self.case.denied.decision
-        assert position is not None
-        before = self.case.denied.tokens[:position]
-        denied = self.case.denied.tokens[position]
-        wanted = self.case.denied.wanted(position)
-        inside = '"arguments"' in str(self.policy.loaded.tokenizer.decode(list(before)))
-        found: set[str] = set()
-        for anchor, entry in zip(watch.anchors, watch.entries, strict=True):
-            if anchor.answer[:position] != before or len(anchor.answer) <= position:
-                continue
-            if anchor.answer[position] != denied and not inside:
-                continue
-            if anchor.answer[position] == wanted:
-                continue
-            self.reply.check()
-            said = cases.related(
-                self.policy,
-                self.case,
-                entry.messages(),
-                self.request.lesson.tools,
-                anchor.answer[: position + 1],
-                seed=anchor.prefix,
-            )
-            if said == wanted:
-                found.add(anchor.id)
-        return found
-
-    def _overrules(self, replay: Replay) -> bool:
-        """Whether the correction, shown there, changes an earlier lesson's decision too."""
-        tokens = replay.tokens[: replay.decision + 1]
-        said = cases.related(self.policy, self.case, replay.messages, replay.tools, tokens)
-        return said != tokens[-1]
-
-    # --- rounds -----------------------------------------------------------------------
-
-    def run(self) -> tuple[Outcome, str]:
-        """Step, guard and retry until the proof comes or the budget ends."""
-        own = [self.case.denied]
-        for number in range(1, self.settings.max_steps + 1):
-            with self.reply.stage("step", f"{number} of at most {self.settings.max_steps}"):
-                answers = [*own, *self.case.teacher_answers]
-                if number > 1 and not self.teacher.stands_still:
-                    self._read_again(answers)
-                try:
-                    result = self.stepper.step(answers, self._targets(answers, number - 1))
-                except NonFinite:
-                    return "rolled_back", "The step was not finite, so the weights were put back."
-                self.teacher.follow()
-                self._report(number, result, answers[0])
-            with self.reply.stage("guard"):
-                self.progress.guard = self.guard.look()
-            if not self.progress.guard.passed:
-                return (
-                    "rolled_back",
-                    f"Taken back: {self.progress.guard.reason}. The correction stays in view.",
-                )
-            with self.reply.stage("retry"):
-                sampled, complaint = self._retry(number)
-            if not complaint:
-                self.progress.proved = True
-                return "learned", self._praise(number)
-            self.reply.retry_dropped()
-            if result.choice.scale == 0 or time.monotonic() > self.deadline:
-                break
-            if sampled.decisions:
-                own = [*own, self._taught(sampled)][-OWN_SAMPLES:]
-        return (
-            "in_context_only",
-            "The retry did not come to follow the correction by itself, so the weights were put "
-            "back; the correction stays in view.",
-        )
-
-    def _taught(self, sampled: Sampled) -> Sampled:
-        """What the judge has read, as the lesson's own teacher reads it."""
-        if self.teacher.settings.kind != "before":
-            self._read_again([sampled])
-        return sampled
-
-    def _read_again(self, answers: Sequence[Sampled]) -> None:
-        """Let a teacher that has moved score the answers anew."""
-        for answer in answers:
-            answer.teacher = self.teacher.score(answer.teacher_prompt, answer.tokens)
-
-    def _praise(self, number: int) -> str:
-        steps = "one step" if number == 1 else f"{number} steps"
-        return f"Learned in {steps}: the retry follows without seeing the correction."
-
-    def _targets(self, answers: Sequence[Sampled], failures: int) -> list[Target]:
-        """What the student has to choose for the step to have gone far enough."""
-        targets: list[Target] = []
-        for answer in answers:
-            for position in (
-                answer.decisions if answer in self.case.teacher_answers else answer.decisions[:1]
-            ):
-                token = answer.wanted(position)
-                sure = float(answer.teacher[position][token].exp())
-                enough = min(confidence(self.request.temperature, failures), TEACHER_PART * sure)
-                targets.append(Target(answer, position, token, enough))
-        return targets
-
-    def _retry(self, number: int) -> tuple[Sampled, str | None]:
-        """Sample without the correction and ask the teacher; returns why it does not follow."""
-        seed = None if self.request.seed is None else self.request.seed + number
-        retry = generate(
-            self.policy,
-            self.case.prompt,
-            temperature=self.request.temperature,
-            max_tokens=self.request.max_tokens,
-            seed=seed,
-            on_token=self.reply.token,
-            check=self.reply.check,
-        )
-        self.progress.retry = retry
-        self.progress.tokens_sampled += len(retry.tokens)
-        now = self.policy.score(self.case.prompt, retry.tokens)
-        sampled = cases.assess(
-            self.judge, self.case.prompt, self.case.teacher_prompt, retry.tokens, retry.logprobs
-        )
-        student = self.judge.score(self.case.prompt, retry.tokens)
-        sure = cases.sureness(sampled.teacher, student, now, retry.tokens)
-        return sampled, cases.follow_reason(self.case, retry, sampled, sure)
-
-    def _report(self, number: int, result: StepResult, answer: Sampled) -> None:
-        """Send the figures of a step."""
-        student = self.policy.score(answer.prompt, answer.tokens)
-        tokens = student.new_tensor(answer.tokens).long()
-        gained = objectives.advantages(student, answer.teacher, tokens)
-        metrics = StepMetrics(
-            step=number,
-            loss=result.loss,
-            kl=result.kl,
-            grad_norm=result.grad_norm,
-            scale=result.choice.scale,
-            follow=result.follow,
-            teacher_gap=float(objectives.forward_kl(student, answer.teacher).max()),
-            entropy=float(objectives.entropy(student).mean()),
-            advantage_mean=float(gained.mean()),
-            advantage_abs_max=float(gained.abs().max()),
-            seconds=self.reply.elapsed(),
-        )
-        self.progress.steps.append(metrics)
-        self.reply.step(metrics)
-
-    def commit(self) -> Commit:
-        """What has to be kept of a proved lesson."""
-        assert self.progress.retry is not None
-        retry = self.progress.retry.tokens
-        shared = 0
-        for mine, denied in zip(retry, self.case.denied.tokens, strict=False):
-            if mine != denied:
-                break
-            shared += 1
-        replay = Replay(
-            messages=self.request.lesson.messages,
-            tools=self.request.lesson.tools,
-            tokens=retry,
-            decision=min(shared, len(retry) - 1),
-        )
-        last = self.progress.steps[-1]
-        figures = {"kl": last.kl, "follow": last.follow, "steps": float(last.step)}
-        return Commit(
-            replay=replay,
-            related_anchors=tuple(sorted(self.own_related)),
-            figures={k: v for k, v in figures.items() if math.isfinite(v)},
-            average=(
-                self.teacher.average if self.teacher.settings.kind == "moving_average" else None
-            ),
-        )

@@ -28,7 +28,8 @@ from .loading import load_model, require_packages
 
 if TYPE_CHECKING:
     from ..anchors import Bank
-    from ..learner import Commit, LearnSettings
+    from ..attempt import Commit
+    from ..learner import LearnSettings
     from .adapter import Adapter, State
     from .policy import Policy
 
