@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 USAGE = 2
+# What runs with torch, which the app must not import, runs in its place.
+PROCESSES = {
+    "worker": "continualcode_tui.training.worker",
+    "bench": "continualcode_tui.training.bench",
+}
 
 HELP = """\
 continualcode-tui: a terminal coding agent that learns from your corrections
@@ -27,6 +32,7 @@ Usage:
       list | check | show ID | undo | forget ID | replay ID | export [FOLDER]
                            what was learned, which of it still holds, and taking it back
   continualcode-tui worker                          the model's end, for worker_command
+  continualcode-tui bench corrections|report        compare ways of learning (bench --help)
   continualcode-tui --help | --version
 
 A line of FILE is one of
@@ -77,8 +83,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         first in ("exec", "lessons") and _asks_for_help(arguments)
     ):
         return _say(HELP)
-    if first == "worker":
-        _become_worker(arguments[1:])
+    if first in PROCESSES:
+        _become(PROCESSES[first], arguments[1:])
     return _guarded(arguments)
 
 
@@ -120,11 +126,10 @@ def _complain(sentence: str) -> None:
     sys.stderr.write(f"continualcode-tui: {sentence}\n")
 
 
-def _become_worker(arguments: Sequence[str]) -> NoReturn:
-    """Turn this process into the worker, which the app must not import."""
+def _become(module: str, arguments: Sequence[str]) -> NoReturn:
+    """Turn this process into another of the program's, without the present folder on its path."""
     import os
 
-    module = "continualcode_tui.training.worker"
     os.execv(sys.executable, [sys.executable, "-P", "-m", module, *arguments])  # noqa: S606 - no shell
 
 
@@ -159,9 +164,8 @@ def _run(arguments: list[str]) -> int:
         return run_lessons(arguments[1:])
     command = arguments[0] if arguments else ""
     if command and "=" not in command:
-        _complain(
-            f"unknown command {command!r}; the commands are exec, lessons and worker (see --help)."
-        )
+        known = ", ".join(("exec", "lessons", *PROCESSES))
+        _complain(f"unknown command {command!r}; the commands are {known} (see --help).")
         return USAGE
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         _complain(

@@ -1,0 +1,119 @@
+"""Means, standard errors, and how well one figure predicts another."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from .records import Record
+
+
+class Figure(NamedTuple):
+    """A mean over seeds and its standard error, which one seed alone does not have."""
+
+    mean: float
+    error: float
+
+    def shown(self, digits: int = 2) -> str:
+        """The figure as it stands in a table."""
+        if math.isnan(self.mean):
+            return "–"
+        error = "" if math.isnan(self.error) else f" ± {self.error:.{digits}f}"
+        return f"{self.mean:.{digits}f}{error}"
+
+
+def mean(values: Iterable[float]) -> float:
+    """The mean; not a number where there is nothing."""
+    listed = list(values)
+    return sum(listed) / len(listed) if listed else math.nan
+
+
+def over_seeds(records: Iterable[Record], value: Callable[[Record], float | None]) -> Figure:
+    """The mean of each seed's mean, and its standard error; a value of None does not count."""
+    seeds: dict[int, list[float]] = {}
+    for record in records:
+        found = value(record)
+        if found is not None and not math.isnan(found):
+            seeds.setdefault(record.seed, []).append(found)
+    means = [mean(values) for values in seeds.values()]
+    if len(means) < 2:
+        return Figure(mean(means), math.nan)
+    middle = mean(means)
+    variance = sum((one - middle) ** 2 for one in means) / (len(means) - 1)
+    return Figure(middle, math.sqrt(variance / len(means)))
+
+
+def share(record: Record, verdict: str) -> float | None:
+    """The share of the held-out requests with this verdict."""
+    if not record.others:
+        return None
+    return sum(one == verdict for one in record.others) / len(record.others)
+
+
+def kept(record: Record) -> float | None:
+    """The share of the near misses that were left alone."""
+    return sum(record.near) / len(record.near) if record.near else None
+
+
+def after(record: Record, corrections: int) -> float | None:
+    """The share of the kind that is right after so many corrections, or when none was needed."""
+    if not record.course:
+        return None
+    return record.course[min(corrections, len(record.course)) - 1]
+
+
+def retained(record: Record, later: int) -> float | None:
+    """Of the lessons that were right at once, the share that is right so many lessons later."""
+    seen = [
+        record.held[at + later][at] for at in range(len(record.held) - later) if record.held[at][at]
+    ]
+    return mean(seen) if seen else None
+
+
+def lost(record: Record) -> int:
+    """How many lessons were right at once and are wrong at the end of the sequence."""
+    if not record.held:
+        return 0
+    last = record.held[-1]
+    return sum(record.held[at][at] and not last[at] for at in range(len(record.held)))
+
+
+def r_squared(x: Sequence[float], y: Sequence[float], degree: int) -> float:
+    """The part of the variance of ``y`` that a polynomial in ``x`` explains, by least squares."""
+    if len(x) <= degree + 1:
+        return math.nan
+    spread = sum((value - mean(y)) ** 2 for value in y)
+    # Powers of small and large numbers together lose their digits, so x is brought to one scale.
+    size = max(map(abs, x)) or 1.0
+    rows = [[(value / size) ** power for power in range(degree + 1)] for value in x]
+    found = _least_squares(rows, y)
+    if found is None or spread == 0:
+        return math.nan
+    rest = sum(
+        (value - sum(c * term for c, term in zip(found, row, strict=True))) ** 2
+        for row, value in zip(rows, y, strict=True)
+    )
+    return 1 - rest / spread
+
+
+def _least_squares(rows: Sequence[Sequence[float]], y: Sequence[float]) -> list[float] | None:
+    """The coefficients of the normal equations; None where the points do not fix them."""
+    width = len(rows[0])
+    system = [
+        [sum(row[i] * row[j] for row in rows) for j in range(width)]
+        + [sum(row[i] * value for row, value in zip(rows, y, strict=True))]
+        for i in range(width)
+    ]
+    for at in range(width):
+        pivot = max(range(at, width), key=lambda i: abs(system[i][at]))
+        system[at], system[pivot] = system[pivot], system[at]
+        if abs(system[at][at]) < 1e-12:
+            return None
+        for other in range(width):
+            if other != at:
+                factor = system[other][at] / system[at][at]
+                system[other] = [
+                    a - factor * b for a, b in zip(system[other], system[at], strict=True)
+                ]
+    return [system[i][width] / system[i][i] for i in range(width)]
