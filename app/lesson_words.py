@@ -23,6 +23,16 @@ STANDINGS: dict[Standing, str] = {
     "undone": "undone",
     "forgotten": "forgotten",
 }
+MEANINGS: dict[Standing, str] = {
+    "pending": "not finished",
+    "learned": "learned: a retry that did not see the correction followed it",
+    "gated": "nothing to learn: the correction changed nothing where it matters",
+    "in_context_only": "in context only: the weights are as they were",
+    "rolled_back": "rolled back: it would have harmed other answers",
+    "failed": "failed: the weights are as they were",
+    "undone": "undone by you",
+    "forgotten": "forgotten: taken out by you, and the later lessons learned again",
+}
 
 
 def short(identifier: str) -> str:
@@ -128,7 +138,7 @@ def facts(record: LessonRecord, records: Iterable[LessonRecord]) -> list[tuple[s
     if lesson.solution is not None:
         call = lesson.solution
         rows.append(("you ran", f"{call.name} {json.dumps(call.arguments)}"))
-    rows.append(("standing", STANDINGS[record.standing]))
+    rows.append(("standing", MEANINGS[record.standing]))
     held = hold_sentence(record, records)
     if held:
         rows.append(("now", held))
@@ -139,7 +149,6 @@ def facts(record: LessonRecord, records: Iterable[LessonRecord]) -> list[tuple[s
         if result.retry is not None:
             name = "proof" if result.proved else "retry"
             rows.append((name, call_words(result.retry.text)))
-        rows += figures(result)
     return rows
 
 

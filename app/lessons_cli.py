@@ -29,7 +29,7 @@ from .events import (
     SuiteProgress,
 )
 from .headless import finite, lesson_line
-from .lesson_words import STANDINGS, everything, facts, hold, row, short, when
+from .lesson_words import STANDINGS, everything, facts, figures, hold, row, short, when
 from .settings import SettingsError, load_settings
 from .store.journal import Journal, LessonRecord
 from .store.paths import DataPaths, safe_name
@@ -204,7 +204,7 @@ def _show(record: LessonRecord, records: Sequence[LessonRecord], *, as_json: boo
     if as_json:
         _write(_line(everything(record)))
         return DONE
-    rows = facts(record, records)
+    rows = [*facts(record, records), *(figures(record.result) if record.result else [])]
     size = max(len(name) for name, _ in rows)
     _write(*(f"{name:<{size}}  {_indented(text, size + 2)}" for name, text in rows))
     tokens = record.result.tokens if record.result else ()

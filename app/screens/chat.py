@@ -31,6 +31,7 @@ from .transcript import Transcript
 
 if TYPE_CHECKING:
     from ..settings import Settings
+    from .lessons import LessonsScreen
 
 TYPING_PAUSE = 1.0
 """Seconds without a key after which the user no longer counts as typing."""
@@ -93,6 +94,7 @@ class ChatScreen(ChatState):
             settings=settings, folder=folder, present=self._hear, decide=self._decide
         )
         self._transcript = Transcript(self)
+        self._overview: LessonsScreen | None = None
         self._last_key = 0.0
 
     def compose(self) -> ComposeResult:
@@ -140,6 +142,8 @@ class ChatScreen(ChatState):
         """Show what was said; messages come one by one, so the order stays."""
         message.stop()
         self._transcript.present(message.event)
+        if self._overview is not None and self._overview.is_attached:
+            self._overview.hear(message.event)
 
     async def _decide(self, proposal: Proposal) -> Decision:
         repository = self.session.repository
@@ -280,7 +284,8 @@ class ChatScreen(ChatState):
         else:
             from .lessons import LessonsScreen
 
-            self.app.push_screen(LessonsScreen(self.session), lambda _: self.note_lessons())
+            self._overview = LessonsScreen(self.session)
+            self.app.push_screen(self._overview, lambda _: self.note_lessons())
 
     async def clear_conversation(self) -> None:
         """Begin a new conversation."""

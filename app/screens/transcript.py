@@ -78,14 +78,15 @@ class Transcript:
         match event:
             case said.SuiteProgress(message=message):
                 self._screen.set_phase("learning", message)
-            case said.LessonsChecked():
-                self._screen.note_lessons()
             case said.AtRest():
+                self._screen.note_lessons()
                 self._screen.set_phase("ready")
             case said.TurnFinished(reason=reason):
                 self._screen.set_phase("ready")
                 if reason:
                     self._conversation.add_notice(reason, "warning")
+            case said.LessonsChecked():
+                pass
 
     # --- the model's turn -------------------------------------------------------------
 

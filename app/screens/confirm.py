@@ -1,0 +1,48 @@
+"""A question before something that cannot be taken back with a key."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+
+class ConfirmScreen(ModalScreen[bool]):
+    """Asks once; only `y` means yes."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "answer(True)", "yes", id="confirm.yes"),
+        Binding("n,escape,q", "answer(False)", "no", id="confirm.no"),
+    ]
+    DEFAULT_CSS = """
+    ConfirmScreen { align: center middle; }
+    ConfirmScreen > Vertical {
+        width: 64; max-width: 100%; height: auto; max-height: 100%;
+        background: $surface; border: round $warning; padding: 1 2;
+    }
+    """
+
+    def __init__(self, title: str, words: Content, yes: str, no: str) -> None:
+        super().__init__()
+        self._title, self._words = title, words
+        self._yes, self._no = yes, no
+
+    def compose(self) -> ComposeResult:
+        """The question, and what each key does."""
+        with Vertical() as box:
+            box.border_title = self._title
+            yield Static(self._words)
+            yield Static(
+                Content.assemble(
+                    "\n", ("y", "bold"), f" {self._yes} · ", ("n", "bold"), f" {self._no}"
+                )
+            )
+
+    def action_answer(self, yes: bool) -> None:
+        """Close with the answer."""
+        self.dismiss(yes)

@@ -1,0 +1,123 @@
+"""The screen of lessons, driven by keys, on the fake worker."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from continualcode_tui.app.agent.proposal import Deny
+from continualcode_tui.app.screens.chat import ChatScreen
+from continualcode_tui.app.screens.confirm import ConfirmScreen
+from continualcode_tui.app.screens.lessons import LessonsScreen
+
+from ..controllers.support import Stage, call
+from .test_screen import Driver, running
+
+WRITE = call("write", path="new.py", content="pass\n")
+EDIT = call("edit_lines", path="new.py", start_line=1, end_line=1, content="pass")
+NAMES = (
+    "use edit_lines; don't overwrite",
+    "run the tests with pytest -q",
+    "read the file before you change it",
+)
+LOST = {"lost": {NAMES[0]: [NAMES[2]]}}
+LEARNED = [{"outcome": "learned"}] * len(NAMES)
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Stage:
+    return Stage(tmp_path)
+
+
+@asynccontextmanager
+async def overview(
+    stage: Stage, size: tuple[int, int] = (100, 40), **script: Any
+) -> AsyncIterator[Driver]:
+    """The screen of lessons after three have been learned."""
+    plan = {"lessons": LEARNED, "completions": [*[WRITE] * len(NAMES), "Done."]}
+    stage.write_script(**{**plan, **script})
+    session = stage.session()
+    try:
+        assert await session.start()
+        for name in NAMES:
+            stage.decisions = [Deny(name)]
+            await session.submit("fix the test")
+    finally:
+        await session.close()
+    async with running(stage, size=size) as at:
+        await at.ask("/lessons")
+        await at.until(lambda: isinstance(at.app.screen, LessonsScreen), "/lessons")
+        await at.until(lambda: "read the file" in at.text(), "the list")
+        yield at
+
+
+def standings(at: Driver) -> list[str]:
+    return [record.standing for record in at.chat.session.lessons()]
+
+
+async def test_check_marks_the_lost_lesson_and_names_the_later_one(stage: Stage) -> None:
+    async with overview(stage, checks=[LOST], size=(140, 40)) as at:
+        await at.pilot.press("c")
+        await at.until(lambda: "2 of 3 lessons hold" in at.text(), "the result")
+        await at.until(lambda: "! use edit_lines" in at.text(), "the mark")
+        await at.pilot.press("down", "down")
+        await at.until(lambda: f"“{NAMES[2]}”, p(decision)" in at.text(), "the later lesson")
+        await at.pilot.press("r")
+        await at.until(lambda: "✓ use edit_lines" in at.text(), "learned again")
+        assert at.chat.phase == "ready"
+
+
+async def test_forget_asks_first(stage: Stage) -> None:
+    async with overview(stage) as at:
+        await at.pilot.press("down", "f")
+        await at.until(lambda: isinstance(at.app.screen, ConfirmScreen), "the question")
+        await at.until(lambda: "learned again one by one" in at.text(), "the words")
+        await at.pilot.press("n")
+        await at.until(lambda: isinstance(at.app.screen, LessonsScreen), "the list")
+        assert standings(at) == ["learned"] * 3
+        await at.pilot.press("f")
+        await at.until(lambda: isinstance(at.app.screen, ConfirmScreen), "the question")
+        await at.pilot.press("y")
+        await at.until(lambda: "is forgotten" in at.text(), "the end")
+        assert standings(at) == ["learned", "forgotten", "learned"]
+        await at.until(lambda: at.chat.lessons == 2, "the count")
+        await at.pilot.press("f")
+        await at.until(lambda: "Only a learned lesson" in at.text(), "the refusal")
+
+
+async def test_escape_stops_what_was_begun_here_and_then_goes_back(stage: Stage) -> None:
+    async with overview(stage, lessons=[*LEARNED, {"hang": "step"}]) as at:
+        await at.pilot.press("down", "down", "f")
+        await at.until(lambda: isinstance(at.app.screen, ConfirmScreen), "the question")
+        await at.pilot.press("y")
+        await at.until(lambda: "Learning: step" in at.text(), "the lesson")
+        await at.pilot.press("escape")
+        await at.until(lambda: "as it was before" in at.text(), "the way back")
+        assert standings(at) == ["learned"] * 3
+        await at.until(lambda: not at.chat.session.busy, "rest")
+        await at.pilot.press("escape")
+        await at.until(lambda: isinstance(at.app.screen, ChatScreen), "the conversation")
+
+
+async def test_undo_takes_the_newest_back(stage: Stage) -> None:
+    async with overview(stage) as at:
+        await at.pilot.press("u")
+        await at.until(lambda: "was taken back" in at.text(), "the notice")
+        assert standings(at) == ["learned", "learned", "undone"]
+        await at.until(lambda: at.chat.lessons == 2, "the count")
+
+
+@pytest.mark.parametrize("size", [(60, 18), (80, 24), (120, 40)])
+async def test_a_lesson_can_be_read_at_every_width(stage: Stage, size: tuple[int, int]) -> None:
+    async with overview(stage, checks=[LOST], size=size) as at:
+        for key in ("check", "show", "undo", "forget", "replay"):
+            assert key in at.text().splitlines()[-1]
+        assert ("standing" in at.text()) == (size[0] >= 80)
+        await at.pilot.press("enter")
+        await at.until(lambda: "standing" in at.text(), "the lesson")
+        await at.pilot.press("escape")
+        await at.until(lambda: not at.app.screen.has_class("-showing"), "the list")
+        assert isinstance(at.app.screen, LessonsScreen)
