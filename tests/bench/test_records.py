@@ -38,8 +38,8 @@ def test_work_that_left_a_record_is_known_by_its_key(tmp_path: Path) -> None:
     numbers = {1: [4, 7]}
     file = RecordFile(tmp_path)
     file.add(record(arm="sft", rate=0.003, case=7))
-    file.add(record(part="sequence", arm="ours", case=0))
-    left = [one for one in work if work_key(one, numbers) not in RecordFile(tmp_path).records]
+    file.add(record(part="sequence", arm="ours", case=1000))
+    left = [one for one in work if work_key(one, numbers, 10) not in RecordFile(tmp_path).records]
     assert {(w.part, w.arm.name, w.place) for w in left} == {
         ("lesson", "sft", 0),
         ("lesson", "ours", 0),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -59,6 +60,7 @@ def corrections(given: argparse.Namespace) -> None:
     require_packages()
     # One thread is as fast as two for so small a model, and leaves the other for another run.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    warnings.filterwarnings("ignore", category=FutureWarning)
     from .arms import DEFAULT_ARMS, QUICK_ARMS, arm
     from .plan import QUICK, Size
     from .running import Bench, progress

@@ -110,14 +110,20 @@ def wish(names: Names, task: Task, option: Option, value: str, old: str) -> str:
     return ""
 
 
+def kind_of(seed: int, number: int) -> type[Task]:
+    """The family of a draft: every family in turn, in an order of the seed's own."""
+    order = Random(f"bench/{seed}").sample(KINDS, len(KINDS))
+    return order[number % len(order)]
+
+
 class Draft:
     """A request of one family, drawn for one case, before anything is denied in it."""
 
-    def __init__(self, seed: int, number: int, attempt: int = 0) -> None:
+    def __init__(self, seed: int, number: int) -> None:
         self.seed, self.number = seed, number
-        self.key = f"bench/{seed}/{number}/{attempt}"
+        self.key = f"bench/{seed}/{number}"
         self.names = SameNames(Random(f"{self.key}/names"), Random(self.key))
-        self.task = self.names.rng.choice(KINDS)(self.names)
+        self.task = kind_of(seed, number)(self.names)
         self.messages = opening(self.names, self.task)
 
     def rule(self, answer: str) -> BenchCase | None:

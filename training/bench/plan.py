@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from .arms import Arm
-from .records import Key, Part, Record, key
+from .records import Key, Part, Record, key, sequence_case
 
 SWEEP_SEED = 0
 
@@ -85,9 +85,12 @@ def best_rate(arm: Arm, records: Iterable[Record]) -> float:
     return max(found, key=lambda rate: (_mean(found[rate]), -rate))
 
 
-def work_key(work: Work, numbers: dict[int, list[int]]) -> Key:
-    """The key of the record that a piece of work leaves."""
-    case = work.place if work.part == "sequence" else numbers[work.seed][work.place]
+def work_key(work: Work, numbers: dict[int, list[int]], lessons: int) -> Key:
+    """The key of the record that a piece of work leaves; ``numbers`` are those of the cases."""
+    if work.part == "sequence":
+        case = sequence_case(work.place, lessons)
+    else:
+        case = numbers[work.seed][work.place]
     return key(work.part, work.arm.name, work.rate, work.seed, case)
 
 

@@ -8,11 +8,13 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from ..engine import EngineFailure
 from .drawing import Draft, tool_of
 from .oracle import BenchCase, Request, canonical_answer, judge, parse_call
 from .world import World
 
 DRAFTS_TOGETHER = 16
+DRAFTS_A_CASE = 30
 NEAR_OF_A_KIND = 2
 SEQUENCE_SEEDS = 1000
 
@@ -20,37 +22,43 @@ SEQUENCE_SEEDS = 1000
 def prepared(world: World, seed: int, count: int) -> list[BenchCase]:
     """The first cases of a seed; numbers whose request has no rule in it are drawn again."""
     found: list[BenchCase] = []
-    for draft, answer in _drafts(world, seed):
+    for draft, answer in _drafts(world, seed, count):
         if case := complete(world, draft.rule(answer), answer):
             found.append(case)
         if len(found) == count:
-            break
-    return found
+            return found
+    raise _unfit(world)
 
 
 def sequence(world: World, seed: int, number: int, count: int) -> list[BenchCase]:
     """Cases for lessons that follow each other, no two of which are about the same thing."""
     found: dict[str, BenchCase] = {}
-    for draft, answer in _drafts(world, SEQUENCE_SEEDS * (seed + 1) + number):
+    for draft, answer in _drafts(world, SEQUENCE_SEEDS * (seed + 1) + number, count):
         case = draft.rule(answer)
         if case is None or case.option in found:
             continue
         if whole := complete(world, case, answer):
             found[case.option] = whole
         if len(found) == count:
-            break
-    return list(found.values())
+            return list(found.values())
+    raise _unfit(world)
 
 
-def _drafts(world: World, seed: int) -> Iterator[tuple[Draft, str]]:
-    """Drafts with the model's greedy answers, several at a time."""
-    number = 0
-    while True:
-        group = [Draft(seed, number + at) for at in range(DRAFTS_TOGETHER)]
+def _unfit(world: World) -> EngineFailure:
+    return EngineFailure(
+        "bad_model",
+        f"{world.policy.loaded.name} answers too few of the curriculum's requests with the calls "
+        "of this program's tools: choose another --model.",
+    )
+
+
+def _drafts(world: World, seed: int, count: int) -> Iterator[tuple[Draft, str]]:
+    """Drafts with the model's greedy answers, several at a time, up to a reasonable number."""
+    for first in range(0, DRAFTS_A_CASE * count + DRAFTS_TOGETHER, DRAFTS_TOGETHER):
+        group = [Draft(seed, first + at) for at in range(DRAFTS_TOGETHER)]
         answers = world.answers([draft.messages for draft in group])
         world.forget()
         yield from zip(group, answers, strict=True)
-        number += DRAFTS_TOGETHER
 
 
 def complete(world: World, case: BenchCase | None, denied: str) -> BenchCase | None:

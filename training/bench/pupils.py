@@ -27,6 +27,7 @@ class Effort:
     steps: int = 0
     sampled: int = 0
     outcome: str = ""
+    seconds: float = 0.0
 
 
 class Pupil:

@@ -58,6 +58,11 @@ def key(part: Part, arm: str, rate: float, seed: int, case: int) -> Key:
     return (part, arm, rate, seed, case)
 
 
+def sequence_case(place: int, lessons: int) -> int:
+    """What stands for a sequence where a case has its number; its length is part of it."""
+    return 100 * lessons + place
+
+
 def read_records(folder: Path) -> Iterator[Record]:
     """Every record of a folder; a line that was torn when a run was stopped is passed over."""
     path = folder / RECORDS

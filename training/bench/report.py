@@ -25,7 +25,7 @@ class Results:
     """The records of the arms at the rates that the sweep chose."""
 
     def __init__(self, records: Iterable[Record]) -> None:
-        self.all = list(records)
+        self.all = _without_short_sequences(list(records))
         order = list(RULES)
         names = {r.arm for r in self.all if r.part != "sweep"}
         known = sorted(names, key=lambda name: (order.index(name.split("/")[0]), name))
@@ -42,6 +42,12 @@ class Results:
         """An arm's records of one part at its rate."""
         rate = self.rates[one.name]
         return [r for r in self.all if (r.part, r.arm, r.rate) == (part, one.name, rate)]
+
+
+def _without_short_sequences(records: list[Record]) -> list[Record]:
+    """Everything but the sequences of a smoke run in the same folder."""
+    longest = max((len(r.held) for r in records), default=0)
+    return [r for r in records if r.part != "sequence" or len(r.held) == longest]
 
 
 def write_report(folder: Path) -> Path:
@@ -99,7 +105,10 @@ def _text(results: Results) -> str:
         _strata(results),
         "![efficacy against drift](front-efficacy.svg)",
         "![generalisation against drift](front-generalisation.svg)",
-        "## Ten lessons in a row",
+        "## Lessons in a row",
+        "Each about something else, on the same weights or in the same conversation. A sequence "
+        "lost nothing when every lesson that was right at once is right at its end, which is no "
+        "merit where few were. The other figures are taken at the end, over all of its lessons.",
         _sequences(results),
         "![retention](retention.svg)",
         "## More corrections of the same kind",

@@ -98,7 +98,8 @@ class Bench:
             seed: [case.number for case in self._cases_of(seed, size)]
             for seed in {one.seed for one in planned}
         }
-        left = [one for one in planned if work_key(one, numbers) not in self.records.records]
+        done = self.records.records
+        left = [one for one in planned if work_key(one, numbers, size.lessons) not in done]
         self.progress.expect(len(left))
         before: object = None
         for one in left:

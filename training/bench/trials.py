@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..protocol import Completion
 from .adam import AdamPupil
@@ -14,7 +14,7 @@ from .oracle import BenchCase, Request, Verdict, judge, unchanged
 from .ours import TEMPERATURE, Ours
 from .probes import Probes
 from .pupils import Denial, Effort, InContext, InRules, Pupil
-from .records import MOST_CORRECTIONS, Record
+from .records import MOST_CORRECTIONS, Record, sequence_case
 from .world import Messages, World
 
 RETRIES = 4
@@ -52,7 +52,11 @@ class Trial:
     # --- asking -----------------------------------------------------------------------
 
     def _answers(self, requests: Sequence[Request]) -> list[str]:
-        return self.world.answers([self.pupil.view(r.messages) for r in requests])
+        answers = self.world.answers([self.pupil.view(r.messages) for r in requests])
+        if self.pupil.changes_prompt:
+            # No other arm reads these prompts, and a long conversation's prefix is large.
+            self.world.forget()
+        return answers
 
     def ask(self, case: BenchCase) -> Asked:
         """Ask the corrected request, its kind and the near misses, all together."""
@@ -94,7 +98,9 @@ class Trial:
         said = self._completion(request)
         if judge(request, said.text) == "wanted":
             return None
-        return self.pupil.correct(Denial(request, said, tuple(siblings[-MOST_SIBLINGS:])))
+        started = time.monotonic()
+        effort = self.pupil.correct(Denial(request, said, tuple(siblings[-MOST_SIBLINGS:])))
+        return replace(effort, seconds=time.monotonic() - started)
 
     def _drift(self, cases: Sequence[BenchCase]) -> tuple[float, float]:
         view = self.pupil.view if self.pupil.changes_prompt else None
@@ -107,9 +113,7 @@ class Trial:
         """One correction, and, but for a sweep, as many more as it takes."""
         self.pupil.start()
         denied = self.world.greedy([case.corrected.messages])[0]
-        started = time.monotonic()
         effort = self._correct(case.corrected) or Effort()
-        seconds = time.monotonic() - started
         asked = self.ask(case)
         drift, agreement = self._drift([case])
         sampled = self._retries(case.corrected)
@@ -130,7 +134,7 @@ class Trial:
             agreement=agreement,
             moved=moved,
             steps=effort.steps,
-            seconds=round(seconds, 4),
+            seconds=round(effort.seconds, 4),
             tokens_sampled=effort.sampled,
             outcome=effort.outcome,
             course=() if sweep else self._course(case, asked),
@@ -158,14 +162,12 @@ class Trial:
         self.pupil.start()
         held: list[tuple[bool, ...]] = []
         efforts: list[Effort] = []
-        started = time.monotonic()
         for at, case in enumerate(cases):
             seen = [earlier.corrected.messages for earlier in cases[:at]]
             efforts.append(self._correct(case.corrected, seen) or Effort())
             past = [earlier.corrected for earlier in cases[: at + 1]]
             answers = self._answers(past)
             held.append(tuple(judge(r, a) == "wanted" for r, a in zip(past, answers, strict=True)))
-        seconds = time.monotonic() - started
         asked = [self.ask(case) for case in cases]
         drift, agreement = self._drift(cases)
         return Record(
@@ -173,13 +175,13 @@ class Trial:
             arm=self.arm.name,
             rate=self.rate,
             seed=seed,
-            case=number,
+            case=sequence_case(number, len(cases)),
             others=tuple(verdict for one in asked for verdict in one.others),
             near=tuple(kept for one in asked for kept in one.near),
             drift=drift,
             agreement=agreement,
             steps=sum(effort.steps for effort in efforts),
-            seconds=round(seconds, 4),
+            seconds=round(sum(effort.seconds for effort in efforts), 4),
             tokens_sampled=sum(effort.sampled for effort in efforts),
             outcome=" ".join(effort.outcome for effort in efforts).strip(),
             held=tuple(held),
