@@ -82,3 +82,61 @@ async def test_a_lesson_ends_in_words_and_on_a_committed_adapter(
     learned = finished.result.outcome == "learned"
     assert again.session.loaded.lesson == (record.lesson.id if learned else None)
     await again.session.close()
+
+
+async def weights(session: SessionController, folder: Path) -> bytes:
+    """The adapter as it stands, tensor by tensor."""
+    path = await session.save(str(folder))
+    assert path is not None
+    return (Path(path) / "adapter_model.safetensors").read_bytes()
+
+
+async def test_check_forget_and_undo_go_back_bit_for_bit(stage: Stage, tmp_path: Path) -> None:
+    """Two lessons are learned, the first is forgotten, the second undone, and both come back."""
+    corrections = ["use edit_lines; don't overwrite", "use bash"]
+
+    async def decide(proposal: Proposal) -> Deny:
+        stage.proposals.append(proposal)
+        if corrections and not proposal.retry:
+            return Deny(corrections.pop(0))
+        await session.interrupt()
+        return await asyncio.get_running_loop().create_future()
+
+    session = SessionController(
+        settings=load_settings([f"data_dir={stage.data}", "check_every=0"], environ={}),
+        folder=stage.folder,
+        present=stage.events.append,
+        decide=decide,
+    )
+    try:
+        assert await session.start()
+        came = await weights(session, tmp_path / "came")
+        await session.submit("fix the test")
+        first = await weights(session, tmp_path / "first")
+        session.clear()
+        await session.submit("add a file notes.txt that says hello")
+        second = await weights(session, tmp_path / "second")
+        learned = [record.lesson.id for record in session.lessons() if record.standing == "learned"]
+        if not learned or session.lessons()[0].standing != "learned":
+            pytest.skip("the practice model did not learn the first lesson")
+        checked = await session.check()
+        assert checked is not None
+        assert [check.lesson for check in checked.checks] == learned
+        assert await weights(session, tmp_path / "checked") == second
+
+        forgotten = await session.forget(learned[0])
+        assert forgotten is not None
+        assert [result.lesson for result in forgotten.again] == learned[1:]
+        assert session.lessons()[0].standing == "forgotten"
+        assert await weights(session, tmp_path / "forgotten") != second
+        while session.loaded is not None and session.loaded.snapshot is not None:
+            assert await session.undo() is not None
+        assert await weights(session, tmp_path / "undone") == came
+        again = await session.replay(learned[0])
+        assert again is not None
+        assert again.outcome == "learned"
+        assert await session.undo() is not None
+        assert await weights(session, tmp_path / "again") == came
+        assert first != came
+    finally:
+        await session.close()

@@ -11,7 +11,14 @@ from pathlib import Path
 
 import pytest
 from continualcode_tui.app.store.journal import Journal, JournalError
-from continualcode_tui.training.protocol import ChatMessage, Completion, Lesson, LessonResult
+from continualcode_tui.training.protocol import (
+    ChatMessage,
+    Checked,
+    Completion,
+    Lesson,
+    LessonCheck,
+    LessonResult,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -258,3 +265,77 @@ def test_what_was_acknowledged_survives_a_kill(path: Path) -> None:
     pending = [standing for standing in known.values() if standing == "pending"]
     assert lives > 5
     assert len(pending) <= 40
+
+
+def check(identifier: str, holds: str = "lost", suspects: tuple[str, ...] = ()) -> Checked:
+    found = LessonCheck.model_validate(
+        {"lesson": identifier, "holds": holds, "probability": 0.1, "suspects": suspects}
+    )
+    return Checked(checks=(found,))
+
+
+def test_a_check_is_kept_until_the_adapter_changes_under_it(path: Path) -> None:
+    fill(path, 3)
+    journal = Journal(path)
+    assert journal.unchecked == 3
+    journal.add_check(check("l0", suspects=("l2",)))
+    assert journal.unchecked == 0
+    journal.close()
+    again = Journal(path)
+    record = again.lesson("l0")
+    assert record is not None
+    assert record.lost
+    assert record.check is not None
+    assert record.check.suspects == ("l2",)
+    assert again.unchecked == 0
+    again.add_undone("l2")
+    assert again.lesson("l0").check is None
+    again.close()
+
+
+def test_forgetting_that_was_restored_leaves_everything_as_it_was(path: Path) -> None:
+    fill(path, 3)
+    journal = Journal(path)
+    before, learned = repr(journal.lessons()), journal.learned
+    journal.add_forgetting("l0", "000003-abc")
+    journal.add_attempt("l1")
+    journal.add_result(result("l1", "rolled_back"))
+    journal.close()
+    again = Journal(path)
+    assert again.forgetting is not None
+    assert again.forgetting.snapshot == "000003-abc"
+    again.add_restored("l0")
+    assert again.forgetting is None
+    assert (repr(again.lessons()), again.learned) == (before, learned)
+    again.close()
+    assert (repr(reopened(path).lessons()), reopened(path).learned) == (before, learned)
+
+
+def test_a_forgotten_lesson_stays_in_the_journal(path: Path) -> None:
+    fill(path, 2)
+    journal = Journal(path)
+    journal.add_forgetting("l0", "000002-abc")
+    journal.add_attempt("l1")
+    journal.add_result(result("l1"))
+    journal.add_forgotten("l0")
+    journal.close()
+    again = reopened(path)
+    assert [record.standing for record in again.lessons()] == ["forgotten", "learned"]
+    assert again.learned == ("l1",)
+    assert again.forgetting is None
+
+
+def test_looking_at_a_journal_neither_locks_nor_changes_nor_creates_it(path: Path) -> None:
+    assert Journal(path, look=True).lessons() == []
+    assert not path.parent.exists()
+    content = fill(path, 2)[:-5]
+    path.write_bytes(content)
+    looking = Journal(path, look=True)
+    assert len(looking.lessons()) == 2
+    assert path.read_bytes() == content
+    writing = Journal(path)
+    assert writing.read_only is None
+    with pytest.raises(JournalError):
+        looking.add_undone("l0")
+    looking.close()
+    writing.close()
