@@ -39,6 +39,9 @@ class Axis:
         if self.log:
             powers = range(math.floor(self.low), math.ceil(self.high) + 1)
             return [10.0**p for p in powers if self.low - 1e-9 <= p <= self.high + 1e-9]
+        if self.high - self.low > 1:
+            step = math.ceil((self.high - self.low) / 10)
+            return [float(whole) for whole in range(math.ceil(self.low), int(self.high) + 1, step)]
         return [self.low + (self.high - self.low) * part / 5 for part in range(6)]
 
 
@@ -98,7 +101,7 @@ def scatter(title: str, x_name: str, y_name: str, points: Mapping[str, tuple[flo
 
 
 def lines(title: str, x_name: str, y_name: str, series: Mapping[str, Points]) -> str:
-    """One line a name, y from 0 to 1."""
+    """One line a name, y from 0 to 1; a name without points keeps its colour."""
     across = [x for points in series.values() for x, _ in points] or [0.0, 1.0]
     x = Axis(min(across), max(across), LEFT, WIDTH - RIGHT, log=False)
     y = Axis(0.0, 1.0, HEIGHT - BOTTOM, TOP, log=False)

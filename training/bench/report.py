@@ -55,7 +55,7 @@ def write_report(folder: Path) -> Path:
     results = Results(read_records(folder))
     if not results.arms:
         raise NothingRecorded(
-            f"{folder} holds no records: run continualcode-tui bench corrections --out {folder}."
+            f"{folder} holds no results: run continualcode-tui bench corrections --out {folder}."
         )
     drawn = {
         "front-efficacy.svg": _front(results, "efficacy"),
@@ -220,8 +220,8 @@ def _needed(figures: Sequence[Figure]) -> str:
     return f"> {len(figures)}"
 
 
-def _courses(results: Results, one: Arm) -> list[Figure]:
-    records = results.of(one, "lesson")
+def _courses(results: Results, one: Arm, least_prior: float = 0.0) -> list[Figure]:
+    records = [r for r in results.of(one, "lesson") if r.prior >= least_prior]
     counts = range(1, MOST_CORRECTIONS + 1)
     return [over_seeds(records, lambda r, n=n: after(r, n)) for n in counts]
 
@@ -230,9 +230,10 @@ def _course(results: Results) -> str:
     rows: list[Sequence[str]] = []
     for one in results.arms:
         figures = _courses(results, one)
-        rows.append((one.name, *(figure.shown() for figure in figures), _needed(figures)))
+        known = _needed(_courses(results, one, LIKELY))
+        rows.append((one.name, *(f.shown() for f in figures), _needed(figures), known))
     heads = [f"right after {n}" for n in range(1, MOST_CORRECTIONS + 1)]
-    return table(("arm", *heads, "needed for 90 %"), rows)
+    return table(("arm", *heads, "needed for 90 %", "prior ≥ 1 %"), rows)
 
 
 def _prediction(results: Results) -> str:
@@ -299,7 +300,6 @@ def _retention_plot(results: Results) -> str:
             (n, over_seeds(records, lambda r, n=n: retained(r, n)).mean) for n in range(longest)
         ]
         series[one.name] = [(float(n), value) for n, value in points if not math.isnan(value)]
-    series = {name: points for name, points in series.items() if points}
     return plots.lines("Retention", "lessons since", "still right", series)
 
 
@@ -312,5 +312,4 @@ def _course_plot(results: Results) -> str:
         ]
         for one in results.arms
     }
-    series = {name: points for name, points in series.items() if points}
     return plots.lines("More corrections", "corrections", "right of the kind", series)
