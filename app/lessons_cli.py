@@ -9,8 +9,9 @@ import shutil
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -146,9 +147,14 @@ def find(records: Sequence[LessonRecord], prefix: str) -> LessonRecord:
     if found:
         names = ", ".join(short(record.lesson.id) for record in found[:5])
         raise Misuse(f"the id {prefix} is ambiguous: {names}; give more of it.")
-    names = [record.lesson.id[: max(len(prefix), 8)] for record in records]
-    near = get_close_matches(wanted, names, n=1, cutoff=0.0)
-    raise Misuse(f"there is no lesson {prefix}; the nearest is {near[0]}.")
+    nearest = max(records, key=lambda record: _likeness(wanted, record.lesson.id.lower()))
+    raise Misuse(f"there is no lesson {prefix}; the nearest is {short(nearest.lesson.id)}.")
+
+
+def _likeness(wanted: str, name: str) -> tuple[int, float]:
+    """How long two ids begin alike, and how alike they are beyond that."""
+    shared = os.path.commonprefix([wanted, name])
+    return len(shared), SequenceMatcher(None, wanted, name[: len(wanted)]).ratio()
 
 
 def _refuse(verb: str, record: LessonRecord) -> None:
@@ -237,10 +243,13 @@ def _line(value: dict[str, Any]) -> str:
 
 
 def _write(*lines: str) -> None:
-    """Print what the terminal can show of it."""
+    """Print what the terminal can show of it; that nobody reads any more stops nothing."""
     encoding = sys.stdout.encoding or "utf-8"
-    for line in lines:
-        print(line.encode(encoding, "replace").decode(encoding), flush=True)
+    try:
+        for line in lines:
+            print(line.encode(encoding, "replace").decode(encoding), flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 # --- what needs the worker ----------------------------------------------------------------
@@ -407,4 +416,5 @@ class Run:
     def _tell(self, text: str) -> None:
         if text != self._last:
             self._last = text
-            print(visible(text), file=sys.stderr, flush=True)
+            with suppress(OSError):
+                print(visible(text), file=sys.stderr, flush=True)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -89,8 +90,6 @@ def test_a_long_correction_is_cut_to_the_terminal_and_marks_are_seen(lessons: Le
     journal.close()
     assert all(len(line) <= 40 for line in table(records, 40))
     bad = records[0].lesson.model_copy(update={"correction": "red \x1b[31m\nline " + "x" * 100})
-    from dataclasses import replace
-
     cut = table([replace(records[0], lesson=bad)], 90)[1]
     assert cut.endswith("…")
     assert "<U+001B>" in cut
@@ -200,6 +199,19 @@ def test_wrong_usage_is_one_sentence_and_status_two(
     assert lessons.out == ""
 
 
+def test_the_nearest_id_begins_alike(lessons: Lessons) -> None:
+    names = lessons.teach()
+    assert lessons("show", names[1][:7] + "x") == 2
+    assert f"the nearest is {names[1][:8]}." in lessons.err
+
+
+def test_no_screen_and_no_learning_is_imported() -> None:
+    code = "import sys, continualcode_tui.app.lessons_cli; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    heavy = {"textual", "rich", "torch", "transformers", "peft", "tinker", "numpy", "git"}
+    assert not heavy & set(done.stdout.split())
+
+
 def test_what_cannot_be_done_is_said_before_the_model_is_loaded(lessons: Lessons) -> None:
     names = lessons.teach(lessons=[{"outcome": "gated"}, *LEARNED])
     loads = len(lessons.stage.requests("load"))
@@ -217,6 +229,26 @@ def test_the_order_of_arguments() -> None:
     )  # fmt: skip
     assert parse([]).verb == "list"
     assert parse(["export", "/tmp/a=b"]).what == "/tmp/a=b"
+
+
+def test_a_reader_that_goes_away_stops_nothing(lessons: Lessons) -> None:
+    names = lessons.teach()
+    process = subprocess.Popen(
+        [str(SCRIPT), "lessons", "forget", names[0], "--json", *lessons.stage.arguments()],
+        cwd=lessons.stage.folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    assert process.stderr
+    process.stdout.close()
+    told = process.stderr.read()
+    assert process.wait(20) == 0
+    assert "Traceback" not in told
+    assert "Broken" not in told
+    assert lessons("list", "--json") == 0
+    assert [line["standing"] for line in lessons.lines] == ["forgotten", "learned", "learned"]
 
 
 def test_a_signal_while_forgetting_brings_the_adapter_back(lessons: Lessons) -> None:
