@@ -153,8 +153,8 @@ def find(records: Sequence[LessonRecord], prefix: str) -> LessonRecord:
 
 def _likeness(wanted: str, name: str) -> tuple[int, float]:
     """How long two ids begin alike, and how alike they are beyond that."""
-    shared = os.path.commonprefix([wanted, name])
-    return len(shared), SequenceMatcher(None, wanted, name[: len(wanted)]).ratio()
+    shared = next((at for at in range(len(wanted)) if wanted[at] != name[at : at + 1]), len(wanted))
+    return shared, SequenceMatcher(None, wanted, name[: len(wanted)]).ratio()
 
 
 def _refuse(verb: str, record: LessonRecord) -> None:
