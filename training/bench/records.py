@@ -20,10 +20,10 @@ Key = tuple[str, str, float, int, int]
 class Record(Plain):
     """What one arm did with one case, or with one sequence of lessons.
 
-    ``others`` are the verdicts on held-out requests of the corrected kind and ``near`` says which
-    near misses kept their answer. ``course`` has the share of ``others`` that were right after
-    each further correction, the first included. In a sequence ``held[n]`` says of each lesson so
-    far whether its request is answered rightly after lesson ``n``.
+    ``others`` are the verdicts on held-out requests of the corrected kind, and ``near`` says
+    which near misses kept their answer. ``course`` has the share of ``others`` that were right
+    after each further correction, the first included. In a sequence ``held[n]`` says of each
+    lesson so far whether its request is answered rightly after lesson ``n``.
     """
 
     part: Part
@@ -37,6 +37,7 @@ class Record(Plain):
     sampled: float = 0.0
     others: tuple[Verdict, ...] = ()
     near: tuple[bool, ...] = ()
+    near_kinds: tuple[str, ...] = ()
     drift: float = 0.0
     agreement: float = 1.0
     moved: float = 0.0

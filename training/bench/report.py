@@ -96,7 +96,8 @@ def _text(results: Results) -> str:
         "## One correction",
         "Efficacy: the corrected request again, without the correction unless the arm keeps it; "
         "sampled at the program's temperature. Generalisation: held-out requests of the same "
-        "kind. Specificity: near misses whose answer stays. Violations: requests of the kind "
+        "kind. Specificity: near misses whose answer stays, and those of them in which the user's "
+        "own words settle the option otherwise. Violations: requests of the kind "
         "answered in the denied way. Drift and agreement: unrelated prompts, nats an answer and "
         "unchanged greedy answers. Moved: forward KL from the base on the corrected prompt.",
         _one_correction(results),
@@ -137,13 +138,14 @@ def _one_correction(results: Results) -> str:
                 over_seeds(records, lambda r: r.sampled).shown(),
                 over_seeds(records, lambda r: share(r, "wanted")).shown(),
                 over_seeds(records, kept).shown(),
+                over_seeds(records, lambda r: kept(r, "settled")).shown(),
                 over_seeds(records, lambda r: share(r, "denied")).shown(),
                 over_seeds(records, lambda r: r.drift).shown(3),
                 over_seeds(records, lambda r: r.agreement).shown(),
             )
         )
-    heads = ("arm", "efficacy", "sampled", "generalisation", "specificity", "violations")
-    return table((*heads, "drift", "agreement"), rows)
+    heads = ("arm", "efficacy", "sampled", "generalisation", "specificity", "own words")
+    return table((*heads, "violations", "drift", "agreement"), rows)
 
 
 def _costs(results: Results) -> str:

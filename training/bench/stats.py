@@ -51,9 +51,11 @@ def share(record: Record, verdict: str) -> float | None:
     return sum(one == verdict for one in record.others) / len(record.others)
 
 
-def kept(record: Record) -> float | None:
-    """The share of the near misses that were left alone."""
-    return sum(record.near) / len(record.near) if record.near else None
+def kept(record: Record, kind: str = "") -> float | None:
+    """The share of the near misses, or of those of one kind, that were left alone."""
+    kinds = record.near_kinds or ("",) * len(record.near)
+    near = [left for left, one in zip(record.near, kinds, strict=True) if kind in ("", one)]
+    return sum(near) / len(near) if near else None
 
 
 def after(record: Record, corrections: int) -> float | None:
