@@ -2,8 +2,9 @@
 
 Each case of `corrections/held_out.jsonl` runs in a session of its own, with a fresh adapter and
 the real worker. The clock starts when the correction is sent (Enter in the box) and stops at the
-first token of the retry that stands; it includes the journal on disk and both pipes. Cases that
-were not learned have no retry and are left out of the median, but counted.
+first token of the retry that stands; it includes the journal on disk and both pipes. Before it the
+user reads the call and types for `--typing` seconds, in which the worker makes its anchors ready.
+Cases that were not learned have no retry and are left out of the median, but counted.
 """
 
 from __future__ import annotations
@@ -34,8 +35,9 @@ from scratch import HERE, scratch_repository
 class Stopwatch:
     """Denies the first proposal, and notes when the retry's first token came."""
 
-    def __init__(self, correction: str) -> None:
+    def __init__(self, correction: str, typing: float) -> None:
         self._correction = correction
+        self._typing = typing
         self._sent = 0.0
         self._stage: tuple[str, float] | None = None
         self._retrying = False
@@ -47,6 +49,7 @@ class Stopwatch:
     async def decide(self, proposal: Proposal) -> Decision:
         del proposal
         if not self._sent:
+            await asyncio.sleep(self._typing)
             self._sent = time.perf_counter()
             return Deny(self._correction)
         if self.session is not None:
@@ -75,8 +78,8 @@ class Stopwatch:
             self.stages[self._stage[0]] += now - self._stage[1]
 
 
-async def time_case(case: dict[str, Any], settings: list[str]) -> Stopwatch:
-    watch = Stopwatch(case["correction"])
+async def time_case(case: dict[str, Any], typing: float, settings: list[str]) -> Stopwatch:
+    watch = Stopwatch(case["correction"], typing)
     readonly = "true" if case.get("auto", True) else "false"
     with scratch_repository(case["repository"]) as root, tempfile.TemporaryDirectory() as data:
         arguments = [f"data_dir={data}", f"auto_approve_readonly={readonly}", *settings]
@@ -96,10 +99,10 @@ async def time_case(case: dict[str, Any], settings: list[str]) -> Stopwatch:
     return watch
 
 
-async def measure(cases: list[dict[str, Any]], settings: list[str]) -> None:
+async def measure(cases: list[dict[str, Any]], typing: float, settings: list[str]) -> None:
     watches: list[Stopwatch] = []
     for case in cases:
-        watch = await time_case(case, settings)
+        watch = await time_case(case, typing, settings)
         watches.append(watch)
         first = "–" if watch.first_token is None else f"{watch.first_token:.2f} s"
         print(
@@ -110,8 +113,10 @@ async def measure(cases: list[dict[str, Any]], settings: list[str]) -> None:
         raise SystemExit("no lesson was learned, so there is nothing to time")
     times = sorted(w.first_token or 0.0 for w in learned)
     print(f"\n{len(learned)} of {len(watches)} learned")
-    print(f"correction sent to first token of the retry: median {statistics.median(times):.2f} s, ")
-    print(f"fastest {times[0]:.2f} s, slowest {times[-1]:.2f} s")
+    print(
+        f"correction sent to first token of the retry: median {statistics.median(times):.2f} s, "
+        f"fastest {times[0]:.2f} s, slowest {times[-1]:.2f} s"
+    )
     for stage in ("prepare", "gate", "snapshot", "step", "guard", "retry"):
         print(f"  {stage:10} median {statistics.median(w.stages[stage] for w in learned):.3f} s")
 
@@ -119,11 +124,13 @@ async def measure(cases: list[dict[str, Any]], settings: list[str]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cases", type=int, default=16, help="how many, spread over the file")
+    parser.add_argument("--typing", type=float, default=4.0, help="seconds before the correction")
     parser.add_argument("settings", nargs="*", help="key=value for the program")
     options = parser.parse_args()
     lines = (HERE / "corrections" / "held_out.jsonl").read_text().splitlines()
     chosen = lines[:: max(1, len(lines) // options.cases)][: options.cases]
-    asyncio.run(measure([json.loads(line) for line in chosen], options.settings))
+    cases = [json.loads(line) for line in chosen]
+    asyncio.run(measure(cases, options.typing, options.settings))
 
 
 if __name__ == "__main__":
