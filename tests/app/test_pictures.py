@@ -69,11 +69,19 @@ def test_a_proposal(snap_compare: Picture, stage: Stage, size: tuple[int, int]) 
     assert snap_compare(program(stage), run_before=propose, terminal_size=size)
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(
+    "size",
+    [
+        pytest.param(SIZES[0], marks=pytest.mark.slow),
+        SIZES[1],
+        pytest.param(SIZES[2], marks=pytest.mark.slow),
+    ],
+)
 def test_a_learned_lesson(snap_compare: Picture, stage: Stage, size: tuple[int, int]) -> None:
     assert snap_compare(program(stage), run_before=learn, terminal_size=size)
 
 
+@pytest.mark.slow
 def test_a_learned_lesson_in_the_light(snap_compare: Picture, stage: Stage) -> None:
     app = program(stage, "theme=continual-light")
     assert snap_compare(app, run_before=learn, terminal_size=(80, 24))

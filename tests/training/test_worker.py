@@ -35,16 +35,6 @@ from continualcode_tui.training.protocol import (
 
 from .conftest import SHOW, call_of, learn_request, lesson
 
-QUICK = ("step", "commit")
-BY_SPEED = [
-    *QUICK,
-    *(
-        pytest.param(stage, marks=pytest.mark.slow)
-        for stage in get_args(StageName)
-        if stage not in QUICK
-    ),
-]
-
 
 async def load(client: WorkerClient, request: Load) -> Loaded:
     await client.start()
@@ -85,7 +75,8 @@ async def test_a_session_from_load_to_save(worker, load_request, tmp_path):
     assert (await sample(worker)).tokens == denied.tokens
 
 
-@pytest.mark.parametrize("stage", BY_SPEED)
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", get_args(StageName))
 async def test_killed_at_any_stage_it_resumes_from_a_committed_adapter(worker, load_request, stage):
     await load(worker, load_request())
     denied = await sample(worker)
@@ -114,6 +105,7 @@ async def test_killed_at_any_stage_it_resumes_from_a_committed_adapter(worker, l
         assert (await sample(worker)).tokens == denied.tokens
 
 
+@pytest.mark.slow
 async def test_requests_can_be_cancelled_and_handlers_can_be_slow(worker, load_request):
     await load(worker, load_request())
     denied = await sample(worker)

@@ -47,7 +47,7 @@ def screen_text(app: ThemedApp) -> str:
     return "\n".join(strip.text.rstrip() for strip in strips)
 
 
-async def settled(pilot: Pilot[object], rounds: int = 3) -> None:
+async def settled(pilot: Pilot[object], rounds: int = 2) -> None:
     """Wait until what is shown has stayed the same for some rounds of the message loops."""
     before, same = "", 0
     while same < rounds:
