@@ -1,9 +1,14 @@
-"""What every test of the screen needs: a still cursor, and no colour switches from outside."""
+"""What every test needs: the same examples, a still cursor, no colour switches from outside."""
 
 from __future__ import annotations
 
 import pytest
+from hypothesis import settings
 from textual.widgets import Input, TextArea
+
+# The same examples every time, whatever machine and however busy.
+settings.register_profile("same", derandomize=True, deadline=None)
+settings.load_profile("same")
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,7 @@
 """The parser of the model's turns: what it understands, what it refuses, that it never raises."""
 
 import json
+import re
 import time
 from typing import Any
 
@@ -166,12 +167,14 @@ def test_a_missing_argument_object_is_left_to_the_tool() -> None:
 @given(CALLS, TEXT)
 @example(ToolCall(name="write", arguments={"content": f"{CALL}<think></think>```\n"}), "")
 @example(ToolCall(name="a", arguments={"x": "\u2028\n\t\x7f"}), "")
+@example(ToolCall(name="\\n", arguments={"x": "\\\n\\\\n"}), "")
 def test_every_call_survives_its_own_writing(call: ToolCall, prose: str) -> None:
     before = prose.replace("<", "(").replace("{", "(")
     parsed = parse_turn(f"{before}\n{render_call(call)}")
     assert parsed.problem is None
     assert parsed.call == call
-    assert parse_turn(render_call(call).replace("\\n", "\n")).problem is None
+    raw = re.sub(r"(?<!\\)((?:\\\\)*)\\n", r"\1\n", render_call(call))
+    assert parse_turn(raw).problem is None
 
 
 @settings(max_examples=40)

@@ -158,18 +158,18 @@ async def measure(tokens: int) -> tuple[float, float]:
         worth = cells("word " * tokens, size=5)
         began = time.process_time()
         await app.mount(heatmap := Heatmap(worth))
-        await settled(pilot)
+        await pilot.pause()
         mounted = time.process_time()
         for y in range(0, 100, 10):
             heatmap.scroll_to(y=y, animate=False)
-            await settled(pilot)
+            await pilot.pause()
         return mounted - began, time.process_time() - mounted
 
 
 async def test_five_thousand_tokens_mount_and_scroll_quickly():
     mount, scroll = await measure(5_000)
-    assert mount < 0.45, "it takes 0.1 s on a free core"
-    assert scroll < 0.9, "it takes 0.1 s on a free core"
+    assert mount < 1, "it takes 0.1 s on a free core, and a widget a token takes many"
+    assert scroll < 2, "it takes 0.1 s on a free core"
 
 
 @pytest.mark.parametrize("theme", ["continual-dark", "continual-light"])
