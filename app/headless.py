@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-import math
 import os
 import signal
 import sys
@@ -14,20 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, get_args
 
-from ..training.protocol import Completion, LessonResult
-from .agent.parser import parse_turn
 from .agent.proposal import Decision, Proposal
 from .controllers.session import SessionController
 from .events import (
     AgentEvent,
     CallRejected,
     EngineFailed,
-    EngineLoading,
-    EngineReady,
     LessonFinished,
-    LessonStage,
     LessonStarted,
-    LessonStep,
     Notice,
     ProposalMade,
     ToolFinished,
@@ -35,6 +28,8 @@ from .events import (
     TurnSampled,
 )
 from .feedback import Feedback, Then, UsageError, read_lines
+from .lesson_words import finite, lesson_line
+from .progress_words import progress_words
 from .settings import SettingsError, load_settings
 
 if TYPE_CHECKING:
@@ -128,7 +123,7 @@ class Run:
         self._out = out
         self._progress = progress
         self._feedback: Feedback | None = None
-        self._last_stage = ""
+        self._last_line = ""
         self._signal = 0
         self._ended_here = False
         self.listener_gone = False
@@ -189,7 +184,6 @@ class Run:
             case ToolFinished(result=result):
                 self._print({"event": "tool_result", "ok": result.ok, "output": result.output})
             case LessonFinished(result=result):
-                self._last_stage = ""
                 self._print(lesson_line(result))
             case TurnSampled(text=text) if text.strip():
                 self._print({"event": "message", "text": text})
@@ -206,25 +200,15 @@ class Run:
 
     def _show_progress(self, event: AgentEvent) -> None:
         match event:
-            case EngineLoading(message=message, fraction=fraction):
-                self._tell(message if fraction is None else f"{message} {fraction:.0%}")
-            case EngineReady(loaded=loaded):
-                self._tell(f"{loaded.model_name} is ready on {loaded.device}")
             case LessonStarted(attempt=attempt):
                 self._tell("lesson" if attempt == 1 else f"lesson, attempt {attempt}")
-            case LessonStage(stage=stage, detail=detail):
-                shown = f"  {stage} {detail}".rstrip()
-                if shown != self._last_stage:
-                    self._tell(shown)
-                self._last_stage = shown
-            case LessonStep(metrics=metrics):
-                self._tell(f"  step {metrics.step}: loss {metrics.loss:.4g}, KL {metrics.kl:.4g}")
             case CallRejected(problem=problem):
                 self._tell(f"the call was refused: {problem}")
-            case Notice(text=text):
-                self._tell(text)
             case _:
-                pass
+                words = progress_words(event)
+                # The worker tells a stage again and again while it goes on.
+                if words is not None and words != self._last_line:
+                    self._tell(words)
 
     def _fail(self, message: str) -> None:
         self.status = ENGINE
@@ -242,6 +226,7 @@ class Run:
             asyncio.get_running_loop().create_task(self.session.interrupt())
 
     def _tell(self, text: str) -> None:
+        self._last_line = text
         try:
             print(text, file=self._progress, flush=True)
         except OSError:
@@ -257,50 +242,3 @@ def _proposal(proposal: Proposal, rule: str | None) -> dict[str, Any]:
         "retry": proposal.retry,
         "problem": proposal.preview.problem,
     }
-
-
-def lesson_line(result: LessonResult) -> dict[str, Any]:
-    """What `exec` says of a lesson."""
-    return {
-        "event": "lesson",
-        "outcome": result.outcome,
-        "steps": len(result.steps),
-        "loss": result.loss,
-        "kl": result.kl,
-        "guard": result.guard.model_dump() if result.guard else None,
-        "seconds": result.seconds,
-        "proof": call_in(result.retry) if result.proved else None,
-        "tokens": [
-            {
-                "text": token.text,
-                "advantage": token.advantage,
-                "before": token.before,
-                "after": token.after,
-            }
-            for token in result.tokens
-        ],
-        "reason": result.reason,
-        "stages": result.stages,
-        "retry": result.retry.text if result.retry else None,
-    }
-
-
-def call_in(completion: Completion | None) -> dict[str, Any] | None:
-    """The context-free retry as a call, where it is one."""
-    if completion is None:
-        return None
-    turn = parse_turn(completion.text)
-    name = turn.call.name if turn.call else None
-    arguments = turn.call.arguments if turn.call else {}
-    return {"tool": name, "arguments": arguments, "text": completion.text}
-
-
-def finite(value: Any) -> Any:
-    """Make numbers that JSON does not have into null."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(item) for item in value]
-    return value

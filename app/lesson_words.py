@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from ..training.protocol import LessonResult
+from ..training.protocol import Completion, LessonResult
 from .agent.parser import parse_turn
-from .headless import call_in
 from .store.journal import LessonRecord, Standing
 
 SHORT = 8
@@ -172,3 +172,50 @@ def figures(result: LessonResult) -> list[tuple[str, str]]:
     if result.snapshot:
         rows.append(("snapshot", result.snapshot))
     return rows
+
+
+def lesson_line(result: LessonResult) -> dict[str, Any]:
+    """What `exec` and `lessons --json` say of a lesson."""
+    return {
+        "event": "lesson",
+        "outcome": result.outcome,
+        "steps": len(result.steps),
+        "loss": result.loss,
+        "kl": result.kl,
+        "guard": result.guard.model_dump() if result.guard else None,
+        "seconds": result.seconds,
+        "proof": call_in(result.retry) if result.proved else None,
+        "tokens": [
+            {
+                "text": token.text,
+                "advantage": token.advantage,
+                "before": token.before,
+                "after": token.after,
+            }
+            for token in result.tokens
+        ],
+        "reason": result.reason,
+        "stages": result.stages,
+        "retry": result.retry.text if result.retry else None,
+    }
+
+
+def call_in(completion: Completion | None) -> dict[str, Any] | None:
+    """The context-free retry as a call, where it is one."""
+    if completion is None:
+        return None
+    turn = parse_turn(completion.text)
+    name = turn.call.name if turn.call else None
+    arguments = turn.call.arguments if turn.call else {}
+    return {"tool": name, "arguments": arguments, "text": completion.text}
+
+
+def finite(value: Any) -> Any:
+    """Make numbers that JSON does not have into null."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return value

@@ -20,17 +20,23 @@ from .controllers.session import SessionController
 from .events import (
     AgentEvent,
     EngineFailed,
-    EngineLoading,
-    EngineReady,
     LessonFinished,
-    LessonStage,
     LessonStarted,
-    LessonStep,
     Notice,
-    SuiteProgress,
 )
-from .headless import finite, lesson_line
-from .lesson_words import STANDINGS, everything, facts, figures, hold, row, short, when
+from .lesson_words import (
+    STANDINGS,
+    everything,
+    facts,
+    figures,
+    finite,
+    hold,
+    lesson_line,
+    row,
+    short,
+    when,
+)
+from .progress_words import progress_words
 from .settings import SettingsError, load_settings
 from .store.journal import Journal, LessonRecord
 from .store.paths import DataPaths, safe_name
@@ -359,8 +365,8 @@ class Run:
     # --- telling ------------------------------------------------------------------------
 
     async def decide(self, proposal: Proposal) -> Decision:
-        """No call is ever proposed here."""
-        raise NotImplementedError(proposal.call.name)
+        """Nothing is asked of the model here, so it proposes nothing."""
+        raise RuntimeError(f"{proposal.call.name} was proposed outside of any turn")
 
     def present(self, event: AgentEvent) -> None:
         """Say what happened: results on standard output, progress on standard error."""
@@ -385,23 +391,10 @@ class Run:
                 self._show_progress(event)
 
     def _show_progress(self, event: AgentEvent) -> None:
-        match event:
-            case EngineLoading(message=message, fraction=fraction):
-                self._tell(message if fraction is None else f"{message} {fraction:.0%}")
-            case EngineReady(loaded=loaded):
-                self._tell(f"{loaded.model_name} is ready on {loaded.device}")
-            case SuiteProgress(message=message):
-                self._tell(message)
-            case LessonStarted(lesson=lesson):
-                self._tell(f"learning “{lesson.correction}”")
-            case LessonStage(stage=stage, detail=detail):
-                self._tell(f"  {stage} {detail}".rstrip())
-            case LessonStep(metrics=metrics):
-                self._tell(f"  step {metrics.step}: loss {metrics.loss:.4g}, KL {metrics.kl:.4g}")
-            case Notice(text=text):
-                self._tell(text)
-            case _:
-                pass
+        if isinstance(event, LessonStarted):
+            self._tell(f"learning “{event.lesson.correction}”")
+        elif words := progress_words(event):
+            self._tell(words)
 
     def _fail(self, message: str) -> None:
         self._print({"event": "error", "message": message})

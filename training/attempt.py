@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from . import case as cases
 from . import objectives
 from .case import Case, Sampled
-from .engines.generation import generate
+from .engines.generation import Sampling, generate
 from .guard import Guard
 from .protocol import Completion, GuardReport, Learn, Outcome, StepMetrics
 from .snapshots import Replay
@@ -67,7 +67,7 @@ class Attempt:
         self.settings = learner.settings
         self.case = case
         self.teacher = teacher
-        self.judge = Teacher(self.policy, TeacherSettings())
+        self.judge = Teacher(self.policy, TeacherSettings(), teacher.before)
         self.request = request
         self.slipped = self._slipped()
         self.reply = reply
@@ -214,9 +214,7 @@ class Attempt:
         retry = generate(
             self.policy,
             self.case.prompt,
-            temperature=self.request.temperature,
-            max_tokens=self.request.max_tokens,
-            seed=seed,
+            Sampling(self.request.temperature, self.request.max_tokens, seed),
             on_token=self.reply.token,
             check=self.reply.check,
         )

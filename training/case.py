@@ -82,15 +82,15 @@ def correction_block(lesson: Lesson, limit: int = SLOT_CHARACTERS) -> str:
     )
 
 
-def fitting_block(policy: Policy, lesson: Lesson) -> str:
-    """The trailing block, with its slots cut down as far as a small context needs it."""
+def fitting_block(policy: Policy, lesson: Lesson) -> tuple[str, Prompt]:
+    """The trailing block, cut down as far as a small context needs it, and the prompt with it."""
     answer = len(lesson.completion.tokens)
     limit = SLOT_CHARACTERS
     while True:
         block = correction_block(lesson, limit)
         prompt = policy.renderer.teacher_prompt(lesson.messages, lesson.tools, block)
         if len(prompt) + 2 * answer <= policy.context_tokens or limit <= LEAST_SLOT_CHARACTERS:
-            return block
+            return block, prompt
         limit //= 2
 
 
@@ -135,9 +135,8 @@ def prepare(policy: Policy, teacher: Teacher, lesson: Lesson) -> Case:
         raise EngineFailure(
             "bad_request", "The denied answer has no tokens, so there is nothing to learn from."
         )
-    block = fitting_block(policy, lesson)
+    block, teacher_prompt = fitting_block(policy, lesson)
     prompt = renderer.prompt(lesson.messages, lesson.tools)
-    teacher_prompt = renderer.teacher_prompt(lesson.messages, lesson.tools, block)
     completion = lesson.completion
     policy.require_room(len(teacher_prompt), len(completion.tokens))
     denied = assess(teacher, prompt, teacher_prompt, completion.tokens, completion.logprobs)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from . import case as cases
 from .attempt import Attempt, Commit, Progress
 from .case import Case, Sampled
-from .engines.generation import generate
+from .engines.generation import Sampling, generate
 from .protocol import ChatMessage, Learn, LessonResult, Outcome
 from .stepper import StepSettings, confidence
 from .teachers import Teacher, TeacherSettings
@@ -80,7 +80,7 @@ class Learner:
     ) -> LessonResult:
         progress = Progress()
         scored = self.policy.tokens_scored
-        teacher = Teacher(self.policy, self.settings.teacher, self.average)
+        teacher = Teacher(self.policy, self.settings.teacher, before, self.average)
         with reply.stage("prepare"):
             bank.finish(reply.check)
             case = cases.prepare(self.policy, teacher, request.lesson)
@@ -155,8 +155,7 @@ class Learner:
             said = generate(
                 self.policy,
                 teacher_prompt,
-                temperature=0,
-                max_tokens=request.max_tokens,
+                Sampling(0, request.max_tokens),
                 check=reply.check,
             )
         sampled = cases.assess(teacher, prompt, teacher_prompt, said.tokens, said.logprobs)

@@ -58,14 +58,13 @@ class Target:
 
 @dataclass(frozen=True)
 class StepResult:
-    """What a step did; ``finite`` is False when its gradient was not, and nothing moved."""
+    """What a step did."""
 
     loss: float
     grad_norm: float
     choice: Choice
     follow: float
     kl: float
-    finite: bool = True
 
 
 class NonFinite(Exception):

@@ -8,13 +8,12 @@ snapshots since then are searched for the later lesson after which it first fail
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .case import same_answer
-from .engines.generation import generate
+from .engines.generation import Sampling, generate
 from .protocol import Check, Checked, Hold, LessonCheck, ProvedLesson
 from .snapshots import DamagedSnapshot
 
@@ -102,8 +101,7 @@ class Suite:
         text = generate(
             self._policy,
             question.prompt,
-            temperature=0,
-            max_tokens=2 * len(tokens) + ROOM,
+            Sampling(0, 2 * len(tokens) + ROOM),
             check=reply.check,
             prefix=question.prefix,
         ).text
@@ -149,17 +147,8 @@ class Suite:
             return None
         if not self._policy.adapter.fits(state):
             return None
-        with self._policy.adapter.holding(state), self._other_weights():
+        with self._policy.holding(state):
             return self._ask(question, reply).holds != "lost"
-
-    @contextmanager
-    def _other_weights(self) -> Iterator[None]:
-        """Keep caches that the adapter had a part in from being read under another one."""
-        self._policy.weights_changed()
-        try:
-            yield
-        finally:
-            self._policy.weights_changed()
 
 
 def _decision(lesson: ProvedLesson) -> int:

@@ -42,12 +42,16 @@ class Teacher:
     """Scores answers by the chosen weights, for one lesson."""
 
     def __init__(
-        self, policy: Policy, settings: TeacherSettings, average: State | None = None
+        self,
+        policy: Policy,
+        settings: TeacherSettings,
+        before: State,
+        average: State | None = None,
     ) -> None:
         self.policy = policy
         self.settings = settings
         self.average = average or policy.adapter.initial()
-        self._before = policy.adapter.state()
+        self.before = before
 
     @property
     def stands_still(self) -> bool:
@@ -58,7 +62,7 @@ class Teacher:
     def speaking(self) -> Iterator[None]:
         """Let the policy generate and score as the teacher; a trust region speaks as live."""
         weights: dict[TeacherKind, State] = {
-            "before": self._before,
+            "before": self.before,
             "moving_average": self.average,
             "frozen": self.policy.adapter.initial(),
         }

@@ -158,21 +158,7 @@ class Worker:
             return self._load(request, reply)
         if self.engine is None:
             raise EngineFailure("not_loaded", "No model is loaded yet: load one first.")
-        result: Result = Done()
-        match request:
-            case Sample():
-                result = Sampled(completion=self.engine.sample(request, reply))
-            case Learn():
-                result = self.engine.learn(request, reply)
-            case Undo():
-                result = self.engine.undo(request, reply)
-            case Check():
-                result = self.engine.check(request, reply)
-            case Save():
-                result = self.engine.save(request, reply)
-            case _:
-                pass
-        return result
+        return _ask(self.engine, request, reply)
 
     def _load(self, request: Load, reply: Reply) -> Result:
         """Load a model in place of the one that is loaded."""
@@ -184,6 +170,23 @@ class Worker:
         loaded = engine.load(request, reply)
         self.engine = engine
         return loaded
+
+
+def _ask(engine: Engine, request: Request, reply: Reply) -> Result:
+    """Let the engine answer."""
+    match request:
+        case Sample():
+            return Sampled(completion=engine.sample(request, reply))
+        case Learn():
+            return engine.learn(request, reply)
+        case Undo():
+            return engine.undo(request, reply)
+        case Check():
+            return engine.check(request, reply)
+        case Save():
+            return engine.save(request, reply)
+        case _:
+            return Done()
 
 
 OUT_OF_MEMORY = (

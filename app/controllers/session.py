@@ -77,7 +77,7 @@ class SessionController:
         self._turn: TurnController | None = None
         self._conversation = Conversation("")
         self._file: SessionFile | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[Any] | None = None
         self._interrupts = 0
         self._told_of_disk = False
 
@@ -160,21 +160,15 @@ class SessionController:
 
     async def undo(self) -> Undone | None:
         """Take back the newest learned lesson; None when there was nothing to take back."""
-        taken: list[Undone] = []
-        await self._alone(self._undo(taken), rest=True)
-        return taken[0] if taken else None
+        return await self._alone(self._undo(), rest=True)
 
     async def check(self) -> Checked | None:
         """Ask every learned lesson again without its correction; None when that failed."""
-        found: list[Checked] = []
-        await self._alone(self._check(found), rest=True)
-        return found[0] if found else None
+        return await self._alone(self._check(), rest=True)
 
     async def forget(self, lesson: str) -> Forgotten | None:
         """Take one lesson out and learn the later ones again; None when it is still there."""
-        done: list[Forgotten] = []
-        await self._alone(self._forget(lesson, done), rest=True)
-        return done[0] if done else None
+        return await self._alone(self._forget(lesson), rest=True)
 
     def add_note(self, text: str) -> None:
         """Keep a note for the teacher of the next correction."""
@@ -195,16 +189,11 @@ class SessionController:
 
     async def save(self, path: str | None = None) -> str | None:
         """Write the adapter as a PEFT folder and say where it lies; None when that failed."""
-        saved: list[str] = []
-        where = str(Path(path).expanduser().absolute()) if path else None  # noqa: ASYNC240 - no I/O
-        await self._alone(self._save(where, saved))
-        return saved[0] if saved else None
+        return await self._alone(self._save(_absolute(path) if path else None))
 
     async def replay(self, lesson: str) -> LessonResult | None:
         """Learn a lesson of the journal again; None when it was not tried."""
-        done: list[LessonResult] = []
-        await self._alone(self._replay(lesson, done), rest=True)
-        return done[0] if done else None
+        return await self._alone(self._replay(lesson), rest=True)
 
     async def close(self) -> None:
         """Stop what runs, keep the conversation, end the worker."""
@@ -222,20 +211,20 @@ class SessionController:
 
     # --- one thing at a time ------------------------------------------------------------
 
-    async def _alone(self, work: Coroutine[Any, Any, None], *, rest: bool = False) -> None:
-        """Do one thing with the worker, unless another is under way.
+    async def _alone(self, work: Coroutine[Any, Any, T], *, rest: bool = False) -> T | None:
+        """Do one thing with the worker and return what came of it; None while another goes on.
 
         ``rest`` says afterwards that the agent waits again, where the work does not.
         """
         if self.busy:
             work.close()
             self._say_busy()
-            return
+            return None
         self._interrupts = 0
         self._leave_idle()
-        self._task = asyncio.ensure_future(work)
+        self._task = task = asyncio.ensure_future(work)
         try:
-            await self._task
+            return await task
         finally:
             self._task = None
             if rest and self.loaded is not None:
@@ -293,58 +282,51 @@ class SessionController:
             self._turn = await self._new_turn()
         await self._turn.run(text)
 
-    async def _undo(self, taken: list[Undone]) -> None:
+    async def _undo(self) -> Undone | None:
         engine = await self._ready()
-        if engine is None:
-            return
-        undone = await self._try(engine, engine.undo())
+        undone = await self._try(engine, engine.undo()) if engine else None
         if undone is None:
-            return
-        taken.append(undone)
+            return None
         if undone.undone_lesson is None:
             self._present(Notice("There is no lesson to take back."))
-            return
+            return undone
         record = self._journal.lesson(undone.undone_lesson) if self._journal else None
         if self._journal is not None and record is not None:
             with self._words_for_disk():
                 self._journal.add_undone(undone.undone_lesson)
         words = f" \u201c{record.lesson.correction}\u201d" if record else ""
         self._present(Notice(f"The lesson{words} was taken back."))
+        return undone
 
-    async def _save(self, where: str | None, saved: list[str]) -> None:
+    async def _save(self, where: str | None) -> str | None:
         engine = await self._ready()
-        if engine is None:
-            return
-        result = await self._try(engine, engine.save(where))
-        if result is not None:
-            saved.append(result.path)
-            self._present(Notice(f"The adapter was written to {result.path}."))
+        saved = await self._try(engine, engine.save(where)) if engine else None
+        if saved is None:
+            return None
+        self._present(Notice(f"The adapter was written to {saved.path}."))
+        return saved.path
 
-    async def _check(self, found: list[Checked]) -> None:
+    async def _check(self) -> Checked | None:
         engine = await self._ready()
         if engine is None or self._suite is None:
-            return
-        checked = await self._try(engine, self._suite.check())
-        if checked is not None:
-            found.append(checked)
+            return None
+        return await self._try(engine, self._suite.check())
 
-    async def _forget(self, lesson: str, done: list[Forgotten]) -> None:
+    async def _forget(self, lesson: str) -> Forgotten | None:
         engine = await self._ready()
         record = self._journal.lesson(lesson) if self._journal else None
         if engine is None or self._suite is None:
-            return
+            return None
         if record is None:
             self._present(Notice("There is no such lesson in the journal.", "warning"))
-            return
-        forgotten = await self._suite.forget(record)
-        if forgotten is not None:
-            done.append(forgotten)
+            return None
+        return await self._suite.forget(record)
 
-    async def _replay(self, lesson: str, done: list[LessonResult]) -> None:
+    async def _replay(self, lesson: str) -> LessonResult | None:
         engine = await self._ready()
         record = self._journal.lesson(lesson) if self._journal else None
         if engine is None or self._lessons is None:
-            return
+            return None
         problem = engine.cannot_train()
         if record is None:
             problem = "There is no such lesson in the journal."
@@ -352,8 +334,8 @@ class SessionController:
             problem = "The lesson is learned and stands; there is nothing to replay."
         if problem is not None or record is None:
             self._present(Notice(problem or "", "warning"))
-            return
-        done.append(await self._lessons.replay(record.lesson))
+            return None
+        return await self._lessons.replay(record.lesson)
 
     async def _try(self, engine: EngineController, request: Coroutine[Any, Any, T]) -> T | None:
         """Ask the worker; what goes wrong is told in words."""
@@ -453,6 +435,11 @@ def _do_chores(root: Path) -> None:
     registry.prepare()
     with suppress(OSError):
         sweep(root)
+
+
+def _absolute(path: str) -> str:
+    """Where a path that the user typed lies; the worker may have another folder."""
+    return str(Path(path).expanduser().absolute())
 
 
 def _read_prompt(repository: Repository, room: int) -> str:

@@ -6,7 +6,6 @@ import asyncio
 import json
 import shlex
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -88,10 +87,3 @@ class Stage:
     def journal(self) -> Journal:
         (path,) = self.data.glob("lessons/*/*/journal.jsonl")
         return Journal(path)
-
-
-async def until(condition: Callable[[], bool], seconds: float = 10) -> None:
-    """Wait for something that happens on its own."""
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - a test may poll
-            await asyncio.sleep(0.01)

@@ -19,7 +19,8 @@ from continualcode_tui.app.events import (
 )
 from continualcode_tui.training.protocol import ToolCall
 
-from .support import Stage, call, until
+from ..support.waiting import until
+from .support import Stage, call
 
 WRITE = call("write", path="new.py", content="pass\n")
 

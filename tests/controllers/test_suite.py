@@ -15,7 +15,8 @@ from continualcode_tui.app.controllers import session as sessions
 from continualcode_tui.app.controllers.session import SessionController
 from continualcode_tui.app.events import AtRest, LessonStarted, Notice, SuiteProgress
 
-from .support import Stage, call, until
+from ..support.waiting import until
+from .support import Stage, call
 
 WRITE = call("write", path="new.py", content="pass\n")
 NAMES = ("alpha", "bravo", "charlie")

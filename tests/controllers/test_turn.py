@@ -17,7 +17,8 @@ from continualcode_tui.app.events import (
     TurnStarted,
 )
 
-from .support import Stage, call, until
+from ..support.waiting import until
+from .support import Stage, call
 
 WRITE = call("write", path="test_calc.py", content="pass\n")
 EDIT = call(

@@ -20,7 +20,8 @@ from continualcode_tui.app.events import (
 )
 from continualcode_tui.app.store.journal import Journal
 
-from .support import Stage, call, until
+from ..support.waiting import until
+from .support import Stage, call
 
 WRITE = call("write", path="new.py", content="pass\n")
 STAGES = ["prepare", "gate", "snapshot", "step", "guard", "retry", "commit"]

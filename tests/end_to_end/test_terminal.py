@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -29,9 +30,13 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 def worker_of(terminal: Terminal) -> psutil.Process:
-    """The worker that the program started; it also starts git now and then."""
-    children = psutil.Process(terminal.process.pid).children()
-    (worker,) = [child for child in children if "training.worker" in " ".join(child.cmdline())]
+    """The worker that the program started; it also starts git now and then, which ends at once."""
+    workers: list[psutil.Process] = []
+    for child in psutil.Process(terminal.process.pid).children():
+        with suppress(psutil.NoSuchProcess):
+            if "training.worker" in " ".join(child.cmdline()):
+                workers.append(child)
+    (worker,) = workers
     return worker
 
 

@@ -1,10 +1,6 @@
 from __future__ import annotations
 
 import pytest
-
-pytest.importorskip("tokenizers")
-pytest.importorskip("transformers")
-
 from continualcode_tui.training.practice.tokenizer import build
 
 

@@ -17,6 +17,7 @@ from continualcode_tui.training.protocol import ToolCall
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ..support.waiting import until
 from .conftest import Call
 
 
@@ -47,11 +48,6 @@ def has_text(file: Path) -> bool:
 
 def open_files() -> int:
     return len(list(Path("/dev/fd").iterdir()))
-
-
-async def wait_for_text(file: Path) -> None:
-    while not has_text(file):  # noqa: ASYNC110 - a test may poll
-        await asyncio.sleep(0.02)
 
 
 async def test_answers(call: Call, workspace: Workspace) -> None:
@@ -111,7 +107,7 @@ async def test_a_command_that_ignores_the_polite_signal_ends_too(workspace: Work
 
 async def test_cancelling_stops_it(workspace: Workspace) -> None:
     task = asyncio.ensure_future(bash(workspace, "sleep 60 & echo $! > pid; wait"))
-    await wait_for_text(workspace.root / "pid")
+    await until(lambda: has_text(workspace.root / "pid"))
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

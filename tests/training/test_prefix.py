@@ -8,7 +8,7 @@ import pytest
 import torch
 from continualcode_tui.training.bank import ANCHORS
 from continualcode_tui.training.engines.batch import Anchor, Batch, answer_together
-from continualcode_tui.training.engines.generation import generate
+from continualcode_tui.training.engines.generation import Sampling, generate
 from continualcode_tui.training.engines.prefix import Prefix, PrefixCache
 from continualcode_tui.training.engines.rendering import Prompt
 from continualcode_tui.training.protocol import ChatMessage
@@ -144,7 +144,8 @@ def test_answers_made_together_are_those_made_alone(make_policy):
     with policy.as_base():
         *_, together = answer_together(policy, anchors, 12)
     for anchor, answer in zip(anchors, together, strict=True):
-        alone = generate(policy, anchor.prompt, temperature=0, max_tokens=12, adapter=False)
+        with policy.as_base():
+            alone = generate(policy, anchor.prompt, Sampling(0, 12))
         assert answer == alone.tokens
 
 
@@ -152,13 +153,13 @@ def test_answers_made_together_are_those_made_alone(make_policy):
 def test_sampling_agrees_with_scoring(make_policy, scope):
     policy = make_policy(scope=scope)
     prompt = policy.renderer.prompt(SHOW, ())
-    said = generate(policy, prompt, temperature=0.8, max_tokens=24, seed=3)
+    said = generate(policy, prompt, Sampling(0.8, 24, seed=3))
     scored = policy.score(prompt, said.tokens)
     chosen = scored.gather(-1, torch.tensor(said.tokens)[:, None])[:, 0]
     assert (chosen - torch.tensor(said.logprobs)).abs().max() < CLOSE
-    again = generate(policy, prompt, temperature=0.8, max_tokens=24, seed=3)
+    again = generate(policy, prompt, Sampling(0.8, 24, seed=3))
     assert again.tokens == said.tokens
-    greedy = generate(policy, prompt, temperature=0, max_tokens=24)
+    greedy = generate(policy, prompt, Sampling(0, 24))
     assert policy.score(prompt, greedy.tokens).argmax(-1).tolist() == list(greedy.tokens)
 
 

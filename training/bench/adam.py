@@ -115,11 +115,8 @@ class AdamPupil(Pupil):
 
     def _teach(self, matter: Matter, tokens: Sequence[int]) -> Tensor:
         """What the weights from before the correction say with it in view."""
-        with self.policy.adapter.holding(matter.before):
-            self.policy.weights_changed()
-            teacher = self.world.score(matter.teacher, tokens)
-        self.policy.weights_changed()
-        return teacher
+        with self.policy.holding(matter.before):
+            return self.world.score(matter.teacher, tokens)
 
     def _follows(self, matter: Matter) -> bool:
         """Whether the first decision, or the whole right call, is the student's first choice."""

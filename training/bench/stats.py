@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
+from numpy.polynomial import Polynomial
+
 from .records import Record
 
 
@@ -82,40 +84,15 @@ def lost(record: Record) -> int:
 
 
 def r_squared(x: Sequence[float], y: Sequence[float], degree: int) -> float:
-    """The part of the variance of ``y`` that a polynomial in ``x`` explains, by least squares."""
-    if len(x) <= degree + 1:
+    """The part of the variance of ``y`` that a polynomial in ``x`` explains, by least squares.
+
+    Not a number where the points do not fix the polynomial.
+    """
+    if len(x) <= degree + 1 or len(set(x)) <= degree:
         return math.nan
     spread = sum((value - mean(y)) ** 2 for value in y)
-    # Powers of small and large numbers together lose their digits, so x is brought to one scale.
-    size = max(map(abs, x)) or 1.0
-    rows = [[(value / size) ** power for power in range(degree + 1)] for value in x]
-    found = _least_squares(rows, y)
-    if found is None or spread == 0:
+    if spread == 0:
         return math.nan
-    rest = sum(
-        (value - sum(c * term for c, term in zip(found, row, strict=True))) ** 2
-        for row, value in zip(rows, y, strict=True)
-    )
-    return 1 - rest / spread
-
-
-def _least_squares(rows: Sequence[Sequence[float]], y: Sequence[float]) -> list[float] | None:
-    """The coefficients of the normal equations; None where the points do not fix them."""
-    width = len(rows[0])
-    system = [
-        [sum(row[i] * row[j] for row in rows) for j in range(width)]
-        + [sum(row[i] * value for row, value in zip(rows, y, strict=True))]
-        for i in range(width)
-    ]
-    for at in range(width):
-        pivot = max(range(at, width), key=lambda i: abs(system[i][at]))
-        system[at], system[pivot] = system[pivot], system[at]
-        if abs(system[at][at]) < 1e-12:
-            return None
-        for other in range(width):
-            if other != at:
-                factor = system[other][at] / system[at][at]
-                system[other] = [
-                    a - factor * b for a, b in zip(system[other], system[at], strict=True)
-                ]
-    return [system[i][width] / system[i][i] for i in range(width)]
+    found = Polynomial.fit(x, y, degree)
+    rest = sum((value - found(at)) ** 2 for at, value in zip(x, y, strict=True))
+    return float(1 - rest / spread)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..anchors import Bank
-from ..engine import EngineFailure, Reply
+from ..engine import Reply
 from ..engines.adapter import Adapter, AdapterSettings
 from ..engines.batch import Anchor, answer_together
 from ..engines.generation import choose
@@ -152,9 +152,3 @@ class World:
 def silent() -> Reply:
     """A reply that nobody reads."""
     return Reply(1, lambda _: None)
-
-
-def require_model(folder: Path) -> None:
-    """Fail in words when a folder is no model."""
-    if not folder.is_dir():
-        raise EngineFailure("bad_model", f"There is no folder {folder}: check --model.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -66,15 +67,21 @@ def choose(logits: Tensor, temperature: float, generator: torch.Generator) -> tu
     return token, float(logprobs[token])
 
 
+@dataclass(frozen=True)
+class Sampling:
+    """How an answer is drawn: temperature 0 is greedy, and a seed makes it the same again."""
+
+    temperature: float
+    max_tokens: int
+    seed: int | None = None
+
+
 @torch.no_grad()
-def generate(  # noqa: PLR0913 - what a sampling request has
+def generate(
     policy: Policy,
     prompt: Prompt,
+    sampling: Sampling,
     *,
-    temperature: float,
-    max_tokens: int,
-    seed: int | None = None,
-    adapter: bool = True,
     on_token: OnToken | None = None,
     is_cancelled: Callable[[], bool] = lambda: False,
     check: Callable[[], None] = lambda: None,
@@ -88,14 +95,14 @@ def generate(  # noqa: PLR0913 - what a sampling request has
     """
     started = time.monotonic()
     room = policy.context_tokens - len(prompt)
-    if room < max_tokens // 4:
-        policy.require_room(len(prompt), max_tokens)
-    limit = max(1, min(max_tokens, room))
+    if room < sampling.max_tokens // 4:
+        policy.require_room(len(prompt), sampling.max_tokens)
+    limit = max(1, min(sampling.max_tokens, room))
     generator = torch.Generator()
-    if seed is None:
+    if sampling.seed is None:
         generator.seed()
     else:
-        generator.manual_seed(seed)
+        generator.manual_seed(sampling.seed)
     tokenizer = policy.loaded.tokenizer
     text = Detokeniser(lambda ids: str(tokenizer.decode(ids, skip_special_tokens=False)))
     tokens: list[int] = []
@@ -103,30 +110,29 @@ def generate(  # noqa: PLR0913 - what a sampling request has
     stop: StopReason = "length"
     cache = (prefix or policy.prefix(prompt, check=check)).fork() or policy.new_cache()
     pending = list(prompt.header)
-    with policy.adapter.active(adapter):
-        while len(tokens) < limit:
-            check()
-            if is_cancelled():
-                stop = "cancelled"
-                break
-            output = policy.adapter.model(
-                input_ids=policy.tensor([pending]),
-                past_key_values=cache,
-                use_cache=True,
-                logits_to_keep=1,
-            )
-            cache = output.past_key_values
-            token, logprob = choose(output.logits[0, -1], temperature, generator)
-            tokens.append(token)
-            logprobs.append(logprob)
-            pending = [token]
-            if token in policy.end_tokens:
-                stop = "stop"
-            shown = "" if stop == "stop" else text.push(token)
-            if on_token is not None:
-                on_token(shown, token, logprob)
-            if stop == "stop":
-                break
+    while len(tokens) < limit:
+        check()
+        if is_cancelled():
+            stop = "cancelled"
+            break
+        output = policy.adapter.model(
+            input_ids=policy.tensor([pending]),
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        cache = output.past_key_values
+        token, logprob = choose(output.logits[0, -1], sampling.temperature, generator)
+        tokens.append(token)
+        logprobs.append(logprob)
+        pending = [token]
+        if token in policy.end_tokens:
+            stop = "stop"
+        shown = "" if stop == "stop" else text.push(token)
+        if on_token is not None:
+            on_token(shown, token, logprob)
+        if stop == "stop":
+            break
     text.finish()
     return Completion(
         tokens=tuple(tokens),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import io
 import json
 import os
 from dataclasses import dataclass
@@ -93,6 +94,14 @@ def _download(name: str, reply: Reply) -> Path:
     return Path(path)
 
 
+class _Nowhere(io.TextIOBase):
+    """Where a bar draws itself that is told of in other ways."""
+
+    def write(self, text: str, /) -> int:
+        """Take the text for written."""
+        return len(text)
+
+
 def _progress_class(name: str, reply: Reply) -> Any:
     """A tqdm class that reports to the asker, and stops the download on a cancel."""
     from tqdm.auto import tqdm
@@ -100,7 +109,7 @@ def _progress_class(name: str, reply: Reply) -> Any:
     class Progress(tqdm):
         def __init__(self, *arguments: Any, **options: Any) -> None:
             options.pop("name", None)
-            options["file"] = open(os.devnull, "w")  # noqa: PTH123, SIM115 - lives as long as the bar
+            options["file"] = _Nowhere()
             options["disable"] = False
             super().__init__(*arguments, **options)
 

@@ -175,7 +175,7 @@ class LocalEngine:
     def sample(self, request: Sample, reply: Reply) -> Completion:
         """Sample one completion from the student; a cancel ends it with what there is."""
         policy, _, load = self._ready()
-        from .generation import generate
+        from .generation import Sampling, generate
 
         if load.enable_training:
             self._bank_for(request.tools)
@@ -183,9 +183,7 @@ class LocalEngine:
         return generate(
             policy,
             prompt,
-            temperature=request.temperature,
-            max_tokens=request.max_tokens,
-            seed=request.seed,
+            Sampling(request.temperature, request.max_tokens, request.seed),
             on_token=reply.token,
             is_cancelled=reply.is_cancelled,
         )

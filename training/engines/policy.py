@@ -153,8 +153,10 @@ class Policy:
         """Compute with another state of the adapter for a moment."""
         with self.adapter.holding(state):
             self.weights_changed()
-            yield
-        self.weights_changed()
+            try:
+                yield
+            finally:
+                self.weights_changed()
 
     def header_tokens(self) -> tuple[int, ...]:
         """The assistant header by which an exported adapter knows where the answer begins."""
