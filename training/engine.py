@@ -8,6 +8,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from .adapter_messages import (
+    AdapterEnabled,
+    AdapterList,
+    Import,
+    Imported,
+)
 from .protocol import (
     Check,
     Checked,
@@ -57,6 +63,8 @@ class Capabilities:
     answer_scope: bool
     bit_exact_undo: bool
     export: bool
+    import_adapter: bool
+    adapter_off: bool
 
 
 @dataclass
@@ -132,7 +140,7 @@ class Engine(Protocol):
         ...
 
     def undo(self, request: Undo, reply: Reply) -> Undone:
-        """Go back to an earlier snapshot."""
+        """Go to another snapshot, usually an earlier one."""
         ...
 
     def check(self, request: Check, reply: Reply) -> Checked:
@@ -141,6 +149,18 @@ class Engine(Protocol):
 
     def save(self, request: Save, reply: Reply) -> Saved:
         """Write the adapter where other programs can load it."""
+        ...
+
+    def adapters(self) -> AdapterList:
+        """List the kept snapshots."""
+        ...
+
+    def enable_adapter(self, *, enabled: bool) -> AdapterEnabled:
+        """Answer with the adapter or as the base model."""
+        ...
+
+    def import_adapter(self, request: Import, reply: Reply) -> Imported:
+        """Take up an adapter from a file as a new snapshot."""
         ...
 
     def idle(self) -> bool:

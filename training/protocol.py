@@ -10,7 +10,21 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import Field, TypeAdapter
+
+from .adapter_messages import (
+    AdapterEnabled,
+    AdapterList,
+    Adapters,
+    EnableAdapter,
+    Import,
+    Imported,
+    Save,
+    Saved,
+    Undo,
+    Undone,
+)
+from .wire import Wire
 
 PROTOCOL_VERSION = 1
 
@@ -37,12 +51,6 @@ FailureCode = Literal[
     "read_only",
     "unavailable",
 ]
-
-
-class Wire(BaseModel):
-    """What every line is made of; unknown keys are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="strings")
 
 
 class ToolCall(Wire):
@@ -152,19 +160,6 @@ class Learn(Wire):
     seed: int | None = None
 
 
-class Undo(Wire):
-    """Go back to the snapshot before the newest lesson, or to a named one.
-
-    ``before`` names a lesson instead: the newest kept snapshot before it is taken, and the one
-    that is left stays on disk until another undo, so that the way back is open.
-    """
-
-    type: Literal["undo"] = "undo"
-    id: int
-    snapshot: str | None = None
-    before: str | None = None
-
-
 class ProvedLesson(Wire):
     """A learned lesson as it can be asked again.
 
@@ -187,14 +182,6 @@ class Check(Wire):
     lessons: tuple[ProvedLesson, ...]
 
 
-class Save(Wire):
-    """Write the adapter as a PEFT folder, to ``path`` or beside the snapshots."""
-
-    type: Literal["save"] = "save"
-    id: int
-    path: str | None = None
-
-
 class Cancel(Wire):
     """Stop the request with id ``target`` at the next token or stage."""
 
@@ -211,7 +198,18 @@ class Shutdown(Wire):
 
 
 Request = Annotated[
-    Load | Sample | Learn | Undo | Check | Save | Cancel | Shutdown, Field(discriminator="type")
+    Load
+    | Sample
+    | Learn
+    | Undo
+    | Check
+    | Save
+    | Adapters
+    | EnableAdapter
+    | Import
+    | Cancel
+    | Shutdown,
+    Field(discriminator="type"),
 ]
 REQUEST: TypeAdapter[Request] = TypeAdapter(Request)
 
@@ -222,6 +220,7 @@ REQUEST: TypeAdapter[Request] = TypeAdapter(Request)
 class Loaded(Wire):
     """What was loaded, and what it can do.
 
+    ``lesson`` is the newest that the adapter holds and ``lessons`` how many it does.
     ``notice`` is one sentence that the user should see, such as that the newest snapshot was
     damaged and an older one was taken.
     """
@@ -330,20 +329,6 @@ class LessonResult(Wire):
     memory_bytes: int = 0
 
 
-class Undone(Wire):
-    """Where the adapter stands after an undo; ``None`` is the model as it came.
-
-    ``undone_lesson`` is the newest that was taken back, ``undone_lessons`` are all of them,
-    oldest first.
-    """
-
-    type: Literal["undone"] = "undone"
-    snapshot: str | None
-    lesson: str | None
-    undone_lesson: str | None
-    undone_lessons: tuple[str, ...] = ()
-
-
 class LessonCheck(Wire):
     """Whether a lesson still holds by itself.
 
@@ -369,13 +354,6 @@ class Checked(Wire):
     seconds: float = 0.0
 
 
-class Saved(Wire):
-    """Where the adapter was written."""
-
-    type: Literal["saved"] = "saved"
-    path: str
-
-
 class Done(Wire):
     """The answer to requests that have nothing more to say."""
 
@@ -383,7 +361,17 @@ class Done(Wire):
 
 
 Result = Annotated[
-    Loaded | Sampled | LessonResult | Undone | Checked | Saved | Done, Field(discriminator="type")
+    Loaded
+    | Sampled
+    | LessonResult
+    | Undone
+    | Checked
+    | Saved
+    | AdapterList
+    | AdapterEnabled
+    | Imported
+    | Done,
+    Field(discriminator="type"),
 ]
 
 

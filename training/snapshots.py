@@ -202,11 +202,19 @@ class SnapshotStore:
 
     def manifest(self, snapshot: str) -> Manifest:
         """A snapshot's manifest; raises ``DamagedSnapshot``."""
+        if not SNAPSHOT_NAME.fullmatch(snapshot):
+            raise DamagedSnapshot(snapshot)
         path = self.snapshots / snapshot / MANIFEST
         try:
             return Manifest.model_validate_json(path.read_bytes())
         except (OSError, ValidationError) as error:
             raise DamagedSnapshot(snapshot) from error
+
+    def manifests(self) -> Iterator[Manifest]:
+        """The manifests that can be read, oldest first."""
+        for name in self._names():
+            with contextlib.suppress(DamagedSnapshot):
+                yield self.manifest(name)
 
     def tensors(self, snapshot: str, file: str = ADAPTER) -> dict[str, Tensor]:
         """A snapshot's tensors, after comparing their hash; raises ``DamagedSnapshot``."""
@@ -270,7 +278,10 @@ class SnapshotStore:
             return older[-1] if older else None
 
     def _names(self) -> list[str]:
-        found = (path.name for path in self.snapshots.iterdir())
+        try:
+            found = [path.name for path in self.snapshots.iterdir()]
+        except FileNotFoundError:
+            return []  # nothing was ever learned here, and this session may not write
         return sorted(name for name in found if SNAPSHOT_NAME.fullmatch(name))
 
     # --- writing ----------------------------------------------------------------------

@@ -17,6 +17,7 @@ from typing import BinaryIO
 
 from pydantic import ValidationError
 
+from .adapter_messages import Adapters, EnableAdapter, Import
 from .engine import Engine, EngineFailure, Reply
 from .protocol import (
     REQUEST,
@@ -179,14 +180,29 @@ def _ask(engine: Engine, request: Request, reply: Reply) -> Result:
             return Sampled(completion=engine.sample(request, reply))
         case Learn():
             return engine.learn(request, reply)
-        case Undo():
-            return engine.undo(request, reply)
         case Check():
             return engine.check(request, reply)
-        case Save():
-            return engine.save(request, reply)
+        case Undo() | Save() | Adapters() | EnableAdapter() | Import():
+            return _ask_about_adapter(engine, request, reply)
         case _:
             return Done()
+
+
+def _ask_about_adapter(
+    engine: Engine, request: Undo | Save | Adapters | EnableAdapter | Import, reply: Reply
+) -> Result:
+    """Let the engine answer what is about the adapter as a whole."""
+    match request:
+        case Undo():
+            return engine.undo(request, reply)
+        case Save():
+            return engine.save(request, reply)
+        case Adapters():
+            return engine.adapters()
+        case EnableAdapter():
+            return engine.enable_adapter(enabled=request.enabled)
+        case Import():
+            return engine.import_adapter(request, reply)
 
 
 OUT_OF_MEMORY = (

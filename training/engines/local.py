@@ -6,6 +6,17 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..adapter_messages import (
+    BASE,
+    AdapterEnabled,
+    AdapterList,
+    Import,
+    Imported,
+    Save,
+    Saved,
+    Undo,
+    Undone,
+)
 from ..engine import Capabilities, EngineFailure, Reply
 from ..protocol import (
     Check,
@@ -17,13 +28,10 @@ from ..protocol import (
     Loaded,
     Objective,
     Sample,
-    Save,
-    Saved,
     ToolSchema,
-    Undo,
-    Undone,
 )
-from ..snapshots import DamagedSnapshot, Manifest, SnapshotStore, safe_name
+from ..snapshots import Manifest, SnapshotStore, safe_name
+from . import kept
 from .loading import load_model, require_packages
 
 if TYPE_CHECKING:
@@ -48,7 +56,12 @@ class LocalEngine:
     """A model on this machine with an adapter that learns."""
 
     capabilities = Capabilities(
-        full_vocabulary=True, answer_scope=True, bit_exact_undo=True, export=True
+        full_vocabulary=True,
+        answer_scope=True,
+        bit_exact_undo=True,
+        export=True,
+        import_adapter=True,
+        adapter_off=True,
     )
 
     def __init__(self) -> None:
@@ -56,6 +69,7 @@ class LocalEngine:
         self.store: SnapshotStore | None = None
         self._request: Load | None = None
         self._snapshot: str | None = None
+        self._enabled = True
         self._bank: Bank | None = None
         self._bank_folder: Path | None = None
 
@@ -96,7 +110,7 @@ class LocalEngine:
         self.policy, self.store, self._request = policy, store, request
         self._snapshot = snapshot
         self._bank_folder = data_dir / "anchors"
-        chain = list(store.chain(snapshot))
+        lessons = kept.lessons_in(store.chain(snapshot))
         return Loaded(
             engine=request.engine,
             model_name=loaded.name,
@@ -109,8 +123,8 @@ class LocalEngine:
             objective=request.objective or DEFAULT_OBJECTIVE,
             adapter_scope=request.adapter_scope,
             snapshot=snapshot,
-            lesson=chain[0].lesson if chain else None,
-            lessons=len(chain),
+            lesson=next(reversed(lessons), None),
+            lessons=len(lessons),
             seconds=time.monotonic() - started,
             notice=notice,
         )
@@ -126,7 +140,7 @@ class LocalEngine:
             notice = f"Snapshot {damaged[0]} is damaged; going on from {where}."
         if snapshot is not None:
             manifest = store.manifest(snapshot)
-            self._require_fit(manifest, policy, store.folder)
+            self._require_fit(manifest, policy, store)
             state = store.tensors(snapshot)
             if not adapter.fits(state):
                 raise EngineFailure(
@@ -138,23 +152,15 @@ class LocalEngine:
         return snapshot, notice
 
     @staticmethod
-    def _require_fit(manifest: Manifest, policy: Policy, folder: Path) -> None:
-        """Fail in words when a snapshot was made with other settings or another model."""
-        settings = policy.adapter.settings
-        pairs = (
-            ("model", "weights", manifest.model, policy.loaded.identity),
-            ("lora_rank", "rank", manifest.rank, settings.rank),
-            ("lora_targets", "targets", manifest.targets, settings.targets),
-            ("adapter_scope", "scope", manifest.scope, settings.scope),
-        )
-        for name, word, stored, wanted in pairs:
-            if stored != wanted:
-                again = "" if name == "model" else f"start with {name}={stored}, or "
-                raise EngineFailure(
-                    "bad_adapter",
-                    f"The adapter in {folder} has {word} {stored} and not {wanted}: {again}move "
-                    "the folder away to start afresh.",
-                )
+    def _require_fit(manifest: Manifest, policy: Policy, store: SnapshotStore) -> None:
+        """Fail in words when the current snapshot was made with other settings or weights."""
+        for name, word, theirs, ours in kept.differences(manifest, policy):
+            again = "" if name == "model" else f"start with {name}={theirs}, or "
+            raise EngineFailure(
+                "bad_adapter",
+                f"The adapter in {store.folder} has {word} {theirs} and not {ours}: {again}move "
+                "the folder away to start afresh.",
+            )
 
     def _ready(self) -> tuple[Policy, SnapshotStore, Load]:
         if self.policy is None or self.store is None or self._request is None:
@@ -170,6 +176,12 @@ class LocalEngine:
         store.require_writable()
         return policy, store, request
 
+    def _require_enabled(self) -> None:
+        if not self._enabled:
+            raise EngineFailure(
+                "unavailable", "The adapter is off, so nothing is learned or checked: turn it on."
+            )
+
     # --- sampling ---------------------------------------------------------------------
 
     def sample(self, request: Sample, reply: Reply) -> Completion:
@@ -180,13 +192,14 @@ class LocalEngine:
         if load.enable_training:
             self._bank_for(request.tools)
         prompt = policy.renderer.prompt(request.messages, request.tools)
-        return generate(
-            policy,
-            prompt,
-            Sampling(request.temperature, request.max_tokens, request.seed),
-            on_token=reply.token,
-            is_cancelled=reply.is_cancelled,
-        )
+        with policy.adapter.active(self._enabled):
+            return generate(
+                policy,
+                prompt,
+                Sampling(request.temperature, request.max_tokens, request.seed),
+                on_token=reply.token,
+                is_cancelled=reply.is_cancelled,
+            )
 
     # --- learning ---------------------------------------------------------------------
 
@@ -232,6 +245,7 @@ class LocalEngine:
     def learn(self, request: Learn, reply: Reply) -> LessonResult:
         """Learn one lesson and commit it, or leave the weights exactly as they were."""
         policy, store, load = self._trainable()
+        self._require_enabled()
         from ..learner import Learner
 
         chain = list(store.chain(self._snapshot))
@@ -250,10 +264,7 @@ class LocalEngine:
                 adapter=policy.adapter.state(),
                 optimizer=proved.average,
                 describe={
-                    "model": policy.loaded.identity,
-                    "rank": policy.adapter.settings.rank,
-                    "targets": policy.adapter.settings.targets,
-                    "scope": policy.adapter.settings.scope,
+                    **self._description(policy),
                     "replay": proved.replay,
                     "related_anchors": proved.related_anchors,
                     "figures": proved.figures,
@@ -264,64 +275,91 @@ class LocalEngine:
 
         return learner.learn(request, self._bank_for(request.lesson.tools), reply, commit)
 
+    def check(self, request: Check, reply: Reply) -> Checked:
+        """Ask lessons again without their corrections; the weights stay as they are."""
+        policy, store, _ = self._ready()
+        self._require_enabled()
+        from ..suite import Suite
+
+        return Suite(policy, store, self._snapshot).check(request, reply)
+
+    # --- the adapter as a whole -------------------------------------------------------
+
     def undo(self, request: Undo, reply: Reply) -> Undone:
         """Go back to the parent of the current snapshot, or to where the request says."""
         policy, store, _ = self._trainable()
         reply.check()
         chain = list(store.chain(self._snapshot))
         if request.before is not None:
-            target = self._newest_before(store, chain, request.before)
+            target = kept.newest_before(store, chain, request.before)
         elif request.snapshot is not None:
-            target = request.snapshot
+            target = None if request.snapshot == BASE else request.snapshot
         elif chain:
             target = chain[0].parent
         else:
             raise EngineFailure("bad_request", "There is no lesson to undo.")
-        state, manifest = self._stored(store, target)
+        state = kept.stored(store, policy, target)
         store.pin(self._snapshot if request.before is not None else None)
         store.point(target)
-        policy.adapter.restore(state if state is not None else policy.adapter.initial())
+        self._take_up(policy, state, target)
+        return kept.moved(chain, list(store.chain(target)))
+
+    def _take_up(self, policy: Policy, state: State, snapshot: str | None) -> None:
+        """Work with the weights of what is the current snapshot on disk."""
+        policy.adapter.restore(state)
         policy.weights_changed()
-        self._snapshot = target
-        staying = {manifest.id for manifest in store.chain(target)}
-        return Undone(
-            snapshot=target,
-            lesson=manifest.lesson if manifest else None,
-            undone_lesson=chain[0].lesson if chain else None,
-            undone_lessons=tuple(m.lesson for m in reversed(chain) if m.id not in staying),
+        self._snapshot = snapshot
+
+    def adapters(self) -> AdapterList:
+        """List the kept snapshots."""
+        _, store, _ = self._ready()
+        return AdapterList(
+            snapshots=kept.listing(store, self._snapshot),
+            current=self._snapshot,
+            enabled=self._enabled,
         )
 
+    def enable_adapter(self, *, enabled: bool) -> AdapterEnabled:
+        """Answer with the adapter or as the base model, until asked again."""
+        policy, _, _ = self._ready()
+        if enabled != self._enabled:
+            self._enabled = enabled
+            policy.weights_changed()
+        return AdapterEnabled(enabled=self._enabled)
+
+    def import_adapter(self, request: Import, reply: Reply) -> Imported:
+        """Take up an adapter from a file as a new snapshot on top of the present one."""
+        policy, store, _ = self._trainable()
+        from .importing import read_adapter
+
+        reply.check()
+        found = read_adapter(
+            Path(request.path),
+            policy.adapter,
+            policy.header_tokens(),
+            policy.loaded.source,
+            fresh=self._snapshot is None,
+        )
+        reply.check()
+        manifest = store.commit(
+            parent=self._snapshot,
+            lesson=found.lesson,
+            adapter=found.state,
+            describe=self._description(policy),
+        )
+        self._take_up(policy, found.state, manifest.id)
+        return Imported(snapshot=manifest.id, notice=found.notice)
+
     @staticmethod
-    def _newest_before(store: SnapshotStore, chain: list[Manifest], lesson: str) -> str | None:
-        """The newest kept snapshot before a lesson; None is the model as it came."""
-        places = [at for at, manifest in enumerate(chain) if manifest.lesson == lesson]
-        if not places:
-            raise EngineFailure("bad_request", "The adapter does not hold this lesson.")
-        return next((m.id for m in chain[places[-1] + 1 :] if store.intact(m)), None)
-
-    def check(self, request: Check, reply: Reply) -> Checked:
-        """Ask lessons again without their corrections; the weights stay as they are."""
-        policy, store, _ = self._ready()
-        from ..suite import Suite
-
-        return Suite(policy, store, self._snapshot).check(request, reply)
-
-    @staticmethod
-    def _stored(store: SnapshotStore, target: str | None) -> tuple[State | None, Manifest | None]:
-        if target is None:
-            return None, None
-        try:
-            manifest = store.manifest(target)
-            if manifest.pruned:
-                raise EngineFailure(
-                    "bad_adapter",
-                    f"Snapshot {target} was pruned: undo to a newer one, or start afresh.",
-                )
-            return store.tensors(target), manifest
-        except DamagedSnapshot:
-            raise EngineFailure(
-                "bad_adapter", f"Snapshot {target} is missing or damaged: choose another."
-            ) from None
+    def _description(policy: Policy) -> dict[str, Any]:
+        """What a manifest says of the adapter itself."""
+        settings = policy.adapter.settings
+        return {
+            "model": policy.loaded.identity,
+            "rank": settings.rank,
+            "targets": settings.targets,
+            "scope": settings.scope,
+        }
 
     def save(self, request: Save, reply: Reply) -> Saved:
         """Write the adapter as a PEFT folder."""
@@ -349,4 +387,5 @@ class LocalEngine:
             self.store.close()
         self.policy = self.store = self._request = None
         self._snapshot = None
+        self._enabled = True
         self._bank = None
