@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 USAGE = 2
+HEADLESS = ("exec", "lessons", "adapters")
 # What runs with torch, which the app must not import, runs in its place.
 PROCESSES = {
     "worker": "continualcode_tui.training.worker",
@@ -31,6 +32,9 @@ Usage:
   continualcode-tui lessons [VERB] [--json] [key=value ...]
       list | check | show ID | undo | forget ID | replay ID | export [FOLDER]
                            what was learned, which of it still holds, and taking it back
+  continualcode-tui adapters [VERB] [--json] [key=value ...]
+      list | use SNAPSHOT | import PATH | export [FOLDER]
+                           the kept adapters of this repository, and those of others
   continualcode-tui worker                          the model's end, for worker_command
   continualcode-tui bench corrections|report        compare ways of learning (bench --help)
   continualcode-tui --help | --version
@@ -79,9 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     first = arguments[0] if arguments else ""
     if first in ("--version", "-V"):
         return _say(f"continualcode-tui {VERSION}\n")
-    if first in ("--help", "-h", "help") or (
-        first in ("exec", "lessons") and _asks_for_help(arguments)
-    ):
+    if first in ("--help", "-h", "help") or (first in HEADLESS and _asks_for_help(arguments)):
         return _say(HELP)
     if first in PROCESSES:
         _become(PROCESSES[first], arguments[1:])
@@ -154,18 +156,12 @@ def _first_line(error: BaseException) -> str:
 
 
 def _run(arguments: list[str]) -> int:
-    if arguments and arguments[0] == "exec":
-        from .headless import main as run_headless
-
-        return run_headless(arguments[1:])
-    if arguments and arguments[0] == "lessons":
-        from .lessons_cli import main as run_lessons
-
-        return run_lessons(arguments[1:])
-    command = arguments[0] if arguments else ""
-    if command and "=" not in command:
-        known = ", ".join(("exec", "lessons", *PROCESSES))
-        _complain(f"unknown command {command!r}; the commands are {known} (see --help).")
+    first = arguments[0] if arguments else ""
+    if first in HEADLESS:
+        return _run_headless(first, arguments[1:])
+    if first and "=" not in first:
+        known = ", ".join((*HEADLESS, *PROCESSES))
+        _complain(f"unknown command {first!r}; the commands are {known} (see --help).")
         return USAGE
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         _complain(
@@ -182,6 +178,16 @@ def _run(arguments: list[str]) -> int:
     from .tui import run
 
     return run(settings)
+
+
+def _run_headless(command: str, arguments: list[str]) -> int:
+    if command == "exec":
+        from .headless import main as run
+    elif command == "lessons":
+        from .lessons_cli import main as run
+    else:
+        from .adapters_cli import main as run
+    return run(arguments)
 
 
 def _write_log(error: BaseException, arguments: Sequence[str]) -> Path | None:

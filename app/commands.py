@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Protocol
 
+from .adapter_words import table
+from .columns import columns
+
 if TYPE_CHECKING:
     from .controllers.session import SessionController
     from .events import Severity
@@ -96,6 +99,27 @@ async def _save(host: CommandHost, path: str) -> None:
     await host.session.save(path or None)
 
 
+async def _adapter(host: CommandHost, order: str) -> None:
+    verb, _, what = order.partition(" ")
+    what = what.strip()
+    session = host.session
+    match verb.lower():
+        case "" if not what:
+            host.say(session.describe_adapter())
+        case "on" | "off" if not what:
+            await session.turn_adapter(on=verb.lower() == "on")
+        case "list" if not what:
+            listed = await session.adapters()
+            if listed is not None:
+                host.say("\n".join(columns(table(listed, session.lessons()))))
+        case "use" if what:
+            await session.use_adapter(what)
+        case "import" if what:
+            await session.import_adapter(what)
+        case _:
+            host.say(f"/adapter takes {ADAPTER_USAGE}.", "warning")
+
+
 async def _theme(host: CommandHost, name: str) -> None:
     host.use_theme(name)
 
@@ -104,6 +128,7 @@ async def _quit(host: CommandHost, _: str) -> None:
     await host.leave()
 
 
+ADAPTER_USAGE = "[off|on|list|use ID|import PATH]"
 COMMANDS: tuple[Command, ...] = (
     Command("help", "keys and commands", _help),
     Command("clear", "begin a new conversation; lessons stay learned", _clear),
@@ -112,6 +137,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("lessons", "every lesson and what came of it", _lessons),
     Command("undo", "take back the newest learned lesson", _undo),
     Command("save", "write the adapter as a PEFT folder", _save, "[FOLDER]"),
+    Command("adapter", "which adapter answers; switch it", _adapter, ADAPTER_USAGE),
     Command("theme", "change the colours", _theme, "[NAME]"),
     Command("quit", "leave; everything learned is kept", _quit),
 )

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
+from ..training.adapter_messages import is_import
 from ..training.protocol import Completion, LessonResult
 from .agent.parser import parse_turn
 from .store.journal import LessonRecord, Standing
@@ -54,7 +55,10 @@ def hold(record: LessonRecord) -> str:
         return "holds"
     if check.holds == "decision":
         return "decision holds"
-    return f"lost to {short(check.suspects[0])}" if len(check.suspects) == 1 else "lost"
+    if len(check.suspects) != 1:
+        return "lost"
+    only = check.suspects[0]
+    return "lost to an import" if is_import(only) else f"lost to {short(only)}"
 
 
 def hold_sentence(record: LessonRecord, records: Iterable[LessonRecord]) -> str:
@@ -68,7 +72,12 @@ def hold_sentence(record: LessonRecord, records: Iterable[LessonRecord]) -> str:
     if check.holds == "decision":
         return f"the decision holds, the rest of the call has changed, {chance}"
     corrections = {each.lesson.id: each.lesson.correction for each in records}
-    names = [f"{short(name)} \u201c{corrections.get(name, '?')}\u201d" for name in check.suspects]
+    names = [
+        "an imported adapter"
+        if is_import(name)
+        else f"{short(name)} \u201c{corrections.get(name, '?')}\u201d"
+        for name in check.suspects
+    ]
     if not names:
         return f"lost, unknown to which later lesson, {chance}"
     if len(names) == 1:

@@ -11,12 +11,18 @@ from typing import TYPE_CHECKING
 
 from ...training.client import WorkerClient, WorkerDied, WorkerFailure, default_worker_command
 from ...training.protocol import (
+    AdapterEnabled,
+    AdapterList,
+    Adapters,
     ChatMessage,
     Check,
     Checked,
     Completion,
+    EnableAdapter,
     Event,
     FailureCode,
+    Import,
+    Imported,
     Learn,
     Lesson,
     LessonResult,
@@ -34,6 +40,7 @@ from ...training.protocol import (
     Undo,
     Undone,
 )
+from ..adapter_words import OFF
 from ..events import AgentEvent, EngineFailed, EngineLoading, EngineReady, Notice
 from ..store.paths import DataPaths, make_private_folder
 
@@ -58,8 +65,8 @@ class EngineError(Exception):
 class EngineController:
     """One worker at a time; requests go to it one after another.
 
-    `sample`, `learn`, `undo`, `check` and `save` raise `EngineError` when the worker refuses and
-    `WorkerDied` when it is gone; `restart` then brings another up from the last snapshot.
+    What asks the worker raises `EngineError` when it refuses and `WorkerDied` when it is gone;
+    `restart` then brings another up from the last snapshot, on or off as the adapter was.
     """
 
     def __init__(
@@ -73,6 +80,7 @@ class EngineController:
     ) -> None:
         self.loaded: Loaded | None = None
         self.failure: str | None = None
+        self.adapter_on = True
         self._settings = settings
         self._paths = paths
         self._repository = repository
@@ -168,6 +176,28 @@ class EngineController:
             raise _unexpected(result)
         return result
 
+    async def adapters(self) -> AdapterList:
+        """List the snapshots that are kept."""
+        result = await self._ask(Adapters(id=self._next_id()), _ignore)
+        if not isinstance(result, AdapterList):
+            raise _unexpected(result)
+        return result
+
+    async def enable_adapter(self, *, enabled: bool) -> None:
+        """Answer with the adapter or as the base model, from any worker of this session."""
+        result = await self._ask(EnableAdapter(id=self._next_id(), enabled=enabled), _ignore)
+        if not isinstance(result, AdapterEnabled):
+            raise _unexpected(result)
+        self.adapter_on = result.enabled
+
+    async def import_adapter(self, path: str) -> Imported:
+        """Take up an adapter from a file, as a new snapshot."""
+        result = await self._ask(Import(id=self._next_id(), path=path), _ignore)
+        if not isinstance(result, Imported):
+            raise _unexpected(result)
+        self._note_committed(self.loaded.lesson if self.loaded else None, result.snapshot)
+        return result
+
     async def cancel_current(self) -> None:
         """Ask the worker to stop what it does; the request then ends by itself."""
         if self._client is not None and self._current is not None:
@@ -195,6 +225,8 @@ class EngineController:
             return self.loaded.read_only
         if not self.loaded.training:
             return f"The engine {self.loaded.engine} does not train this model."
+        if not self.adapter_on:
+            return OFF
         return None
 
     # --- within -------------------------------------------------------------------------
@@ -228,6 +260,8 @@ class EngineController:
         result = await self._ask(self._load_request(), self._show_progress)
         if not isinstance(result, Loaded):
             raise _unexpected(result)
+        if not self.adapter_on:
+            await self.enable_adapter(enabled=False)
         self.loaded = result
         if self._on_loaded is not None:
             self._on_loaded(result)

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...training.client import WorkerDied
-from ...training.protocol import Checked, LessonResult, Loaded, Undone
+from ...training.protocol import AdapterList, Checked, Imported, LessonResult, Loaded, Undone
 from ..agent.conversation import Conversation
 from ..agent.proposal import Decision, Proposal
 from ..agent.system_prompt import LIMIT_CHARACTERS, read_agents_md, system_prompt
@@ -33,6 +33,7 @@ from ..store.sessions import SessionFile
 from ..tools import registry
 from ..workspace.repository import Repository, inspect, list_files, sweep
 from ..workspace.workspace import Workspace
+from .adapter import AdapterController
 from .approval import ApprovalController
 from .engine import EngineController, EngineError
 from .lesson import LessonController
@@ -72,6 +73,7 @@ class SessionController:
         self._journal: Journal | None = None
         self._lessons: LessonController | None = None
         self._suite: SuiteController | None = None
+        self._adapter: AdapterController | None = None
         self._idle: asyncio.Task[None] | None = None
         self._idle_ended = False
         self._turn: TurnController | None = None
@@ -106,6 +108,15 @@ class SessionController:
     def lessons(self) -> list[LessonRecord]:
         """Every lesson of this repository and model, oldest first, with its standing."""
         return self._journal.lessons() if self._journal else []
+
+    @property
+    def adapter_on(self) -> bool:
+        """Whether answers come from the adapter, as far as there is one."""
+        return self._engine is None or self._engine.adapter_on
+
+    def describe_adapter(self) -> str:
+        """The adapter in a sentence: which snapshot is current, and whether it is on."""
+        return self._adapter.describe() if self._adapter else "The engine is still starting."
 
     # --- what can be asked --------------------------------------------------------------
 
@@ -159,8 +170,8 @@ class SessionController:
             await self._engine.cancel_current()
 
     async def undo(self) -> Undone | None:
-        """Take back the newest learned lesson; None when there was nothing to take back."""
-        return await self._alone(self._undo(), rest=True)
+        """Take back the newest lesson, or an import above it; None when there is nothing."""
+        return await self._alone(self._with_adapter(lambda it: it.undo()), rest=True)
 
     async def check(self) -> Checked | None:
         """Ask every learned lesson again without its correction; None when that failed."""
@@ -190,6 +201,23 @@ class SessionController:
     async def save(self, path: str | None = None) -> str | None:
         """Write the adapter as a PEFT folder and say where it lies; None when that failed."""
         return await self._alone(self._save(_absolute(path) if path else None))
+
+    async def adapters(self) -> AdapterList | None:
+        """List the snapshots that are kept; None when that failed."""
+        return await self._alone(self._list_adapters())
+
+    async def use_adapter(self, snapshot: str) -> Undone | None:
+        """Switch to a kept snapshot, by the beginning of its name; None when that failed."""
+        return await self._alone(self._with_adapter(lambda it: it.use(snapshot)), rest=True)
+
+    async def turn_adapter(self, *, on: bool) -> None:
+        """Answer with the adapter or, for this session, with the base model."""
+        await self._alone(self._with_adapter(lambda it: it.enable(enabled=on)), rest=True)
+
+    async def import_adapter(self, path: str) -> Imported | None:
+        """Take up an adapter from a file or a PEFT folder; None when that failed."""
+        where = _absolute(path)
+        return await self._alone(self._with_adapter(lambda it: it.take_in(where)), rest=True)
 
     async def replay(self, lesson: str) -> LessonResult | None:
         """Learn a lesson of the journal again; None when it was not tried."""
@@ -274,6 +302,8 @@ class SessionController:
         if journal.forgetting is not None and journal.read_only is None:
             await suite.recover()
             lessons.reconcile()
+        if self._adapter is not None and journal.forgetting is None:
+            await self._adapter.reconcile()
 
     async def _answer(self, text: str) -> None:
         if await self._ready() is None:
@@ -282,21 +312,17 @@ class SessionController:
             self._turn = await self._new_turn()
         await self._turn.run(text)
 
-    async def _undo(self) -> Undone | None:
+    async def _with_adapter(
+        self, work: Callable[[AdapterController], Coroutine[Any, Any, T]]
+    ) -> T | None:
         engine = await self._ready()
-        undone = await self._try(engine, engine.undo()) if engine else None
-        if undone is None:
+        if engine is None or self._adapter is None:
             return None
-        if undone.undone_lesson is None:
-            self._present(Notice("There is no lesson to take back."))
-            return undone
-        record = self._journal.lesson(undone.undone_lesson) if self._journal else None
-        if self._journal is not None and record is not None:
-            with self._words_for_disk():
-                self._journal.add_undone(undone.undone_lesson)
-        words = f" \u201c{record.lesson.correction}\u201d" if record else ""
-        self._present(Notice(f"The lesson{words} was taken back."))
-        return undone
+        return await self._try(engine, work(self._adapter))
+
+    async def _list_adapters(self) -> AdapterList | None:
+        engine = await self._ready()
+        return await self._try(engine, engine.adapters()) if engine else None
 
     async def _save(self, where: str | None) -> str | None:
         engine = await self._ready()
@@ -355,6 +381,8 @@ class SessionController:
         """Open the model's journal when it is first loaded, and settle what was left open."""
         if self._lessons is not None:
             self._lessons.settle(loaded)
+        if self._adapter is not None:
+            self._adapter.note_loaded(loaded)
         if self._journal is not None or self._engine is None or self.repository is None:
             return
         self._journal = Journal(self._paths.journal(self.repository.key, loaded.model_name))
@@ -367,6 +395,10 @@ class SessionController:
             lessons=self._lessons,
             present=self._present,
         )
+        self._adapter = AdapterController(
+            engine=self._engine, journal=self._journal, present=self._present
+        )
+        self._adapter.note_loaded(loaded)
         for notice in filter(None, [*self._journal.notices, self._journal.read_only]):
             self._present(Notice(notice, "warning"))
         self._lessons.reconcile()
@@ -439,7 +471,10 @@ def _do_chores(root: Path) -> None:
 
 def _absolute(path: str) -> str:
     """Where a path that the user typed lies; the worker may have another folder."""
-    return str(Path(path).expanduser().absolute())
+    whole = Path(carried(path))
+    with suppress(RuntimeError):  # there is no such user's home; the worker says so
+        whole = whole.expanduser()
+    return str(whole.absolute())
 
 
 def _read_prompt(repository: Repository, room: int) -> str:

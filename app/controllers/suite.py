@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ...training.adapter_messages import is_import
 from ...training.client import WorkerDied
 from ...training.protocol import (
     Checked,
@@ -14,6 +15,7 @@ from ...training.protocol import (
     ProgressEvent,
     ProvedLesson,
 )
+from ..adapter_words import OFF
 from ..events import AgentEvent, LessonsChecked, Notice, SuiteProgress
 from ..store.journal import Journal, JournalError, LessonRecord
 from .engine import EngineController, EngineError
@@ -60,14 +62,18 @@ class SuiteController:
 
     def due(self, every: int) -> bool:
         """Whether so many lessons have been learned since the last check."""
-        return 0 < every <= self._journal.unchecked and self._journal.read_only is None
+        wanted = 0 < every <= self._journal.unchecked and self._journal.read_only is None
+        return wanted and self._engine.adapter_on
 
     async def check(self, *, quiet: bool = False) -> Checked | None:
-        """Ask every learned lesson again; None when there is none.
+        """Ask every learned lesson again; None when there is none or the adapter is off.
 
         ``quiet`` tells only of lessons that were not known to be lost. Raises what the
         engine raises.
         """
+        if not self._engine.adapter_on:
+            self._present(Notice(OFF, "warning"))
+            return None
         proved = [lesson for name in self._journal.learned if (lesson := self._proved(name))]
         if not proved:
             if not quiet:
@@ -197,6 +203,11 @@ class SuiteController:
         except JournalError as error:
             raise Unfinished(str(error)) from None
         undone = await self._engine.undo(before=name)
+        if any(is_import(each) for each in undone.undone_lessons):
+            raise Unfinished(
+                "an adapter was imported after it; go back to before the import first, with undo "
+                "or /adapter use"
+            )
         # A lesson that was learned twice is learned again where it stood last.
         later = dict.fromkeys(reversed(undone.undone_lessons))
         results = [
@@ -247,6 +258,8 @@ class SuiteController:
     # --- within -------------------------------------------------------------------------
 
     def _quoted(self, identifier: str) -> str:
+        if is_import(identifier):
+            return "an imported adapter"
         record = self._journal.lesson(identifier)
         words = record.lesson.correction if record else identifier[:8]
         return f"\u201c{words}\u201d"

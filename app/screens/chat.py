@@ -13,7 +13,6 @@ from textual.css.query import QueryType
 from textual.widget import Widget
 
 from ...themes.palettes import THEMES
-from ...training.protocol import Loaded
 from ...widgets.conversation import Conversation
 from ...widgets.prompt import Completion, Prompt
 from ...widgets.status_bar import StatusBar
@@ -164,12 +163,20 @@ class ChatScreen(ChatState):
                 exit_on_error=False, description="read the repository's state",
             )  # fmt: skip
 
-    def note_loaded(self, loaded: Loaded) -> None:
+    def note_loaded(self) -> None:
         """The engine is ready."""
-        name = Path(loaded.model_name).name if loaded.engine == "local" else loaded.model_name
-        self.engine, self.model = "" if name == loaded.engine else loaded.engine, name
-        self.note_lessons()
+        self.note_adapter()
         self.set_phase("ready")
+
+    def note_adapter(self) -> None:
+        """Count the lessons that stand, and say beside the model whether its adapter is off."""
+        self.note_lessons()
+        loaded = self.session.loaded
+        if loaded is None:
+            return
+        name = Path(loaded.model_name).name if loaded.engine == "local" else loaded.model_name
+        self.engine = "" if name == loaded.engine else loaded.engine
+        self.model = name if self.session.adapter_on else f"{name}, adapter off"
 
     def note_lessons(self) -> None:
         """Count the lessons that stand."""

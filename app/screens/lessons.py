@@ -14,6 +14,7 @@ from textual.widgets import Footer, OptionList, Static
 from textual.widgets.option_list import Option
 from textual.worker import Worker
 
+from ...training.adapter_messages import is_import
 from ...widgets.heatmap import HeatmapView
 from ...widgets.sanitise import content, one_line, visible
 from .. import events as said
@@ -112,9 +113,11 @@ class LessonsScreen(Screen[None]):
         if not record.lost or record.check is None:
             return Option(Content(f"{SIGNS[record.standing]} {text}"))
         names = [each for each in self._records if each.lesson.id in record.check.suspects]
-        later = (
-            f"“{one_line(names[0].lesson.correction, 40)}”" if len(names) == 1 else "a later one"
-        )
+        later = "a later one"
+        if len(record.check.suspects) == 1 and is_import(record.check.suspects[0]):
+            later = "an imported adapter"
+        elif len(names) == len(record.check.suspects) == 1:
+            later = f"“{one_line(names[0].lesson.correction, 40)}”"
         return Option(Content(f"! {text}\n↳ lost to {later}"))
 
     def _selected(self) -> LessonRecord | None:

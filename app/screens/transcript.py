@@ -79,7 +79,7 @@ class Transcript:
             case said.SuiteProgress(message=message):
                 self._screen.set_phase("learning", message)
             case said.AtRest():
-                self._screen.note_lessons()
+                self._screen.note_adapter()
                 self._screen.set_phase("ready")
             case said.TurnFinished(reason=reason):
                 self._screen.set_phase("ready")
@@ -173,8 +173,8 @@ class Transcript:
             case said.EngineLoading(message=message, fraction=fraction):
                 part = "" if fraction is None else f" {fraction:.0%}"
                 self._screen.set_phase("loading", f"{message}{part}")
-            case said.EngineReady(loaded=loaded):
-                self._screen.note_loaded(loaded)
+            case said.EngineReady():
+                self._screen.note_loaded()
             case said.EngineFailed(message=message):
                 self._screen.set_phase("failed", "no engine")
                 self._conversation.add_notice(message, "error")

@@ -14,7 +14,7 @@ import os
 import re
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
@@ -111,6 +111,19 @@ class RestoredEntry(Wire):
     lesson: str
 
 
+class SwitchedEntry(Wire):
+    """The adapter is another one than before, by a switch or by an import.
+
+    ``gone`` are the lessons that it no longer holds, ``again`` those that it holds again, in the
+    order in which they were learned, each with the snapshot by which its proof is known.
+    """
+
+    type: Literal["switched"] = "switched"
+    time: float
+    gone: tuple[str, ...] = ()
+    again: dict[str, str] = Field(default_factory=dict)
+
+
 Entry = Annotated[
     LessonEntry
     | AttemptEntry
@@ -119,7 +132,8 @@ Entry = Annotated[
     | CheckEntry
     | ForgettingEntry
     | ForgottenEntry
-    | RestoredEntry,
+    | RestoredEntry
+    | SwitchedEntry,
     Field(discriminator="type"),
 ]
 ENTRY: TypeAdapter[Entry] = TypeAdapter(Entry)
@@ -181,6 +195,7 @@ class Journal:
         self.forgetting: ForgettingEntry | None = None
         self._records: dict[str, LessonRecord] = {}
         self._learned: list[str] = []
+        self._proofs: dict[str, LessonResult] = {}
         self._before: tuple[dict[str, LessonRecord], list[str]] | None = None
         self._unwritten: list[Entry] = []
         self._number = 0
@@ -238,6 +253,12 @@ class Journal:
     def add_restored(self, lesson: str) -> None:
         """Say that it was not, and that everything is as it was."""
         self._add(RestoredEntry(time=time.time(), lesson=lesson))
+
+    def add_switched(
+        self, gone: Iterable[str] = (), again: Mapping[str, str] | None = None
+    ) -> None:
+        """Say that the adapter is another one, and which lessons went and came back with it."""
+        self._add(SwitchedEntry(time=time.time(), gone=tuple(gone), again=dict(again or {})))
 
     def close(self) -> None:
         """Give up the file and the lock on it."""
@@ -364,6 +385,9 @@ class Journal:
         if isinstance(entry, CheckEntry):
             self._take_up_check(entry)
             return
+        if isinstance(entry, SwitchedEntry):
+            self._take_up_switch(entry)
+            return
         if isinstance(entry, ForgettingEntry):
             self.forgetting = entry
             self._before = dict(self._records), list(self._learned)
@@ -385,11 +409,24 @@ class Journal:
             elif isinstance(entry, ResultEntry):
                 after = replace(fresh, standing=entry.result.outcome, result=entry.result)
                 self.unchecked += after.standing == "learned"
+                if after.standing == "learned" and entry.result.snapshot is not None:
+                    self._proofs[entry.result.snapshot] = entry.result
             else:
                 undone = isinstance(entry, UndoneEntry)
                 after = replace(fresh, standing="undone" if undone else "forgotten")
                 self._forget_checks()
             self._stand(after)
+
+    def _take_up_switch(self, entry: SwitchedEntry) -> None:
+        self._forget_checks()
+        for identifier in entry.gone:
+            if identifier in self._learned:
+                self._stand(replace(self._records[identifier], standing="undone"))
+        for identifier, snapshot in entry.again.items():
+            record = self._records.get(identifier)
+            if record is not None:
+                proof = self._proofs.get(snapshot)
+                self._stand(replace(record, standing="learned", result=proof))
 
     def _forget_checks(self) -> None:
         """What was lost to a lesson that is gone may hold again."""

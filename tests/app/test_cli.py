@@ -64,7 +64,8 @@ def test_the_screenless_core_has_no_screen_and_no_learning() -> None:
     for name in ("textual", "rich", "torch", "transformers", "peft", "tinker", "numpy", "git"):
         assert name not in modules
     ours = {name for name in modules if name.startswith("continualcode_tui.training.")}
-    assert ours == {"continualcode_tui.training.client", "continualcode_tui.training.protocol"}
+    wire = ("client", "protocol", "adapter_messages", "wire")
+    assert ours == {f"continualcode_tui.training.{name}" for name in wire}
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 from continualcode_tui.app.headless import main as run_exec
-from continualcode_tui.app.lessons_cli import main, parse, table
+from continualcode_tui.app.lessons_cli import GRAMMAR, main, table
 from continualcode_tui.app.store.journal import Journal
+from continualcode_tui.app.verbs import parse
 
 from ..controllers.support import Stage, call
 
@@ -223,12 +224,12 @@ def test_what_cannot_be_done_is_said_before_the_model_is_loaded(lessons: Lessons
 
 
 def test_the_order_of_arguments() -> None:
-    order = parse(["show", "seed=1", "ab", "--json"])
+    order = parse(["show", "seed=1", "ab", "--json"], GRAMMAR)
     assert (order.verb, order.what, order.as_json, order.settings) == (
         "show", "ab", True, ("seed=1",),
     )  # fmt: skip
-    assert parse([]).verb == "list"
-    assert parse(["export", "/tmp/a=b"]).what == "/tmp/a=b"
+    assert parse([], GRAMMAR).verb == "list"
+    assert parse(["export", "/tmp/a=b"], GRAMMAR).what == "/tmp/a=b"
 
 
 def test_a_reader_that_goes_away_stops_nothing(lessons: Lessons) -> None:

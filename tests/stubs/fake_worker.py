@@ -8,6 +8,7 @@ The script is a JSON file (first argument). Every list is used up from its front
 ``sample``       what `sample` does before it answers: {"die"}, {"hang"}, {"failure"}
 ``checks``       what `check` does: the same, or {"lost": {"a correction": ["of a suspect"]}}
 ``undos``        what `undo` does before it answers: the same as `sample`
+``adapters``     what `adapters` does, ``imports`` what `import` does: the same
 
 ``die`` names the stage before which the process kills itself; ``"answer"`` is after the commit.
 ``loaded`` replaces fields of what `load` answers. What happened lies in a ``.state`` file beside
@@ -41,7 +42,8 @@ class FakeWorker:
         self.script: Json = json.loads(path.read_text())
         self.state_path = path.with_suffix(".state")
         self.state: Json = {
-            "used": {}, "requests": [], "committed": [], "pinned": [], "corrections": {}
+            "used": {}, "requests": [], "committed": [], "pinned": [], "corrections": {},
+            "chains": {},
         }  # fmt: skip
         if self.state_path.exists():
             self.state = json.loads(self.state_path.read_text())
@@ -102,7 +104,7 @@ class FakeWorker:
         self.send("progress", request["id"], message="loading the fake model", fraction=0.5)
         self.trouble(plan, request["id"])
         committed = self.state["committed"]
-        newest = committed[-1] if committed else None
+        lessons = lessons_of(committed)
         return {
             "type": "loaded",
             "engine": request["engine"],
@@ -114,9 +116,9 @@ class FakeWorker:
             "training": True,
             "objective": "forward_kl",
             "adapter_scope": "answer",
-            "snapshot": newest,
-            "lesson": newest,
-            "lessons": len(committed),
+            "snapshot": committed[-1] if committed else None,
+            "lesson": lessons[-1] if lessons else None,
+            "lessons": len(lessons),
             **self.script.get("loaded", {}),
         }
 
@@ -144,8 +146,7 @@ class FakeWorker:
                 retry = self.completion(plan["retry"], number)
         learned = plan["outcome"] == "learned"
         if learned:
-            self.state["committed"].append(lesson)
-            self.keep()
+            self.commit(lesson)
         if plan.get("die") == "answer":
             self.die()
         return {
@@ -176,18 +177,63 @@ class FakeWorker:
             del committed[left.index(request["before"]) :]
             self.state["pinned"] = left
         elif request["snapshot"] is not None:
-            committed[:] = self.state["pinned"]
+            pinned, name = self.state["pinned"], request["snapshot"]
+            known = {"base": [], **self.state["chains"]}
+            committed[:] = pinned if pinned and pinned[-1] == name else known[name]
         else:
             del committed[-1:]
         self.keep()
-        now = committed[-1] if committed else None
+        lessons = lessons_of(committed)
+        gone = [name for name in left if name not in committed]
         return {
             "type": "undone",
-            "snapshot": now,
-            "lesson": now,
-            "undone_lesson": left[-1] if left else None,
-            "undone_lessons": left[len(committed) :],
+            "snapshot": committed[-1] if committed else None,
+            "lesson": lessons[-1] if lessons else None,
+            "undone_lesson": gone[-1] if gone else None,
+            "undone_lessons": gone,
+            "again": {name: name for name in lessons if name not in left},
         }
+
+    def commit(self, name: str) -> None:
+        """Make a snapshot, which is called like its lesson, current."""
+        self.state["committed"].append(name)
+        self.state["chains"][name] = list(self.state["committed"])
+        self.keep()
+
+    def adapters(self, request: Json) -> Json:
+        self.trouble(self.take("adapters", {}), request["id"])
+        committed = self.state["committed"]
+        current = committed[-1] if committed else None
+        snapshots = [
+            {
+                "id": name,
+                "parent": chain[-2] if len(chain) > 1 else None,
+                "lesson": name,
+                "created": 0.0,
+                "rank": 16,
+                "targets": "all",
+                "scope": "answer",
+                "current": name == current,
+                "in_use": name in committed,
+                "pruned": False,
+            }
+            for name, chain in self.state["chains"].items()
+        ]
+        enabled = self.state.get("enabled", True)
+        listed = {"snapshots": snapshots, "current": current, "enabled": enabled}
+        return {"type": "adapter_list", **listed}
+
+    def enable_adapter(self, request: Json) -> Json:
+        self.state["enabled"] = request["enabled"]
+        self.keep()
+        return {"type": "adapter_enabled", "enabled": request["enabled"]}
+
+    def import_(self, request: Json) -> Json:
+        plan = self.take("imports", {})
+        self.trouble(plan, request["id"])
+        name = f"import-{len(self.state['chains']):08x}"
+        self.commit(name)
+        return {"type": "imported", "snapshot": name, "notice": plan.get("notice", "")}
 
     def check(self, request: Json) -> Json:
         number, corrections = request["id"], self.state["corrections"]
@@ -217,11 +263,16 @@ class FakeWorker:
         self.state["requests"].append(request)
         self.keep()
         try:
-            result = getattr(self, request["type"])(request)
+            kind = request["type"]
+            result = getattr(self, "import_" if kind == "import" else kind)(request)
         except Failure as failure:
             self.send("failure", request["id"], code=failure.code, message=str(failure))
         else:
             self.send("result", request["id"], result=result)
+
+
+def lessons_of(chain: list[str]) -> list[str]:
+    return [name for name in chain if not name.startswith("import-")]
 
 
 METRICS: Json = {
