@@ -14,6 +14,7 @@ from .case import Case, Sampled
 from .engines.generation import Sampling, generate
 from .guard import Guard
 from .protocol import Completion, GuardReport, Learn, Outcome, StepMetrics
+from .rehearsal import Rehearsal, Rehearser
 from .snapshots import Replay
 from .stepper import NonFinite, Stepper, StepResult, Target, confidence
 from .teachers import Teacher, TeacherSettings
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 TIME_BUDGET_SECONDS = 60.0
 OWN_SAMPLES = 3
 TEACHER_PART = 0.9
+POLISH = 4  # steps in which a lesson may still be brought to keep to itself before its proof
 
 
 @dataclass
@@ -68,13 +70,17 @@ class Attempt:
         self.case = case
         self.teacher = teacher
         self.judge = Teacher(self.policy, TeacherSettings(), teacher.before)
+        self.judge.refused = teacher.refused
         self.request = request
         self.slipped = self._slipped()
         self.reply = reply
         self.progress = progress
         self.own_related = self._related(bank.anchors)
         left_out = self.own_related | learner.earlier_related
-        self.stepper = Stepper(self.policy, self.settings.step, bank.anchors, left_out)
+        rehearsal = Rehearsal(self.policy, ())
+        if self.settings.rehearse:
+            rehearsal = Rehearser(self.policy, teacher, case, request, reply).find()
+        self.stepper = Stepper(self.policy, self.settings.step, bank.anchors, left_out, rehearsal)
         self.guard = Guard(
             policy=self.policy,
             probes=bank.probes,
@@ -145,17 +151,20 @@ class Attempt:
     def run(self) -> tuple[Outcome, str]:
         """Step, guard and retry until the proof comes or the budget ends."""
         own = [self.case.denied]
+        failures = int(self.slipped)
         for number in range(1, self.settings.max_steps + 1):
             with self.reply.stage("step", f"{number} of at most {self.settings.max_steps}"):
                 answers = [*own, *self.case.teacher_answers]
                 if number > 1 and not self.teacher.stands_still:
                     self._read_again(answers)
                 try:
-                    result = self.stepper.step(answers, self._targets(answers, number - 1))
+                    result = self.stepper.step(answers, self._targets(answers, failures))
                 except NonFinite:
                     return "rolled_back", "The step was not finite, so the weights were put back."
                 self.teacher.follow()
                 self._report(number, result, answers[0])
+            if result.unsettled and number < min(POLISH, self.settings.max_steps):
+                continue
             with self.reply.stage("guard"):
                 self.progress.guard = self.guard.look()
             if not self.progress.guard.passed:
@@ -169,6 +178,7 @@ class Attempt:
                 self.progress.proved = True
                 return "learned", self._praise(number)
             self.reply.retry_dropped()
+            failures += 1
             if result.choice.scale == 0 or time.monotonic() > self.deadline:
                 break
             if sampled.decisions:
@@ -197,7 +207,6 @@ class Attempt:
     def _targets(self, answers: Sequence[Sampled], failures: int) -> list[Target]:
         """What the student has to choose for the step to have gone far enough."""
         targets: list[Target] = []
-        failures += self.slipped
         for answer in answers:
             for position in (
                 answer.decisions if answer in self.case.teacher_answers else answer.decisions[:1]
@@ -224,7 +233,8 @@ class Attempt:
         sampled = cases.assess(
             self.judge, self.case.prompt, self.case.teacher_prompt, retry.tokens, retry.logprobs
         )
-        student = self.judge.score(self.case.prompt, retry.tokens)
+        with self.judge.speaking():
+            student = self.policy.score(self.case.prompt, retry.tokens)
         sure = cases.sureness(sampled.teacher, student, now, retry.tokens)
         return sampled, cases.follow_reason(self.case, retry, sampled, sure)
 

@@ -26,6 +26,8 @@ PLAUSIBLE_PART = 0.3
 SURE = 0.5
 LEAST_SLOT_CHARACTERS = 200
 MINIMUM_CONTRAST = 0.2
+SECOND_CHOICE = 0.25
+SECOND_GAIN = 0.45  # nats: more than one and a half times as likely
 
 
 @dataclass(eq=False)
@@ -173,6 +175,30 @@ def contrast(policy: Policy, teacher: Teacher, case: Case, answer: Sampled) -> f
     plain = teacher.score(neutral_prompt, answer.tokens, prefix)
     towards = float((answer.teacher.gather(-1, chosen) - plain.gather(-1, chosen)).sum())
     return max(0.0, towards, away)
+
+
+def second_choice(policy: Policy, teacher: Teacher, case: Case) -> int | None:
+    """Where the teacher would come to something else if it may not repeat what was denied.
+
+    It would still say the denied answer, but the correction makes another token clearly more
+    likely than it is to the student and than a neutral text makes it. The user said no to the
+    first choice, so the second is what is left. None where nothing stands out.
+    """
+    lesson = case.lesson
+    prompt = policy.renderer.teacher_prompt(
+        lesson.messages, lesson.tools, neutral_block(policy, lesson, case.block)
+    )
+    prefix = policy.prefix(prompt, keep=False) if policy.scope == "answer" else None
+    tokens = torch.tensor(case.denied.tokens, device=case.student.device)[:, None]
+    taught = case.denied.teacher.scatter(-1, tokens, -torch.inf)
+    best = taught.max(-1)
+    chosen = best.indices[:, None]
+    neutral = teacher.score(prompt, case.denied.tokens, prefix).gather(-1, chosen)[:, 0]
+    student = case.student.gather(-1, chosen)[:, 0]
+    gain = best.values - torch.maximum(neutral, student)
+    gain[best.values.exp() < SECOND_CHOICE] = -torch.inf
+    at = int(gain.argmax())
+    return at if float(gain[at]) >= SECOND_GAIN else None
 
 
 def follow_reason(case: Case, retry: Completion, scored: Sampled, sure: float) -> str | None:

@@ -12,7 +12,7 @@ from .case import Case, Sampled
 from .engines.generation import Sampling, generate
 from .protocol import ChatMessage, Learn, LessonResult, Outcome
 from .stepper import StepSettings, confidence
-from .teachers import Teacher, TeacherSettings
+from .teachers import Teacher, TeacherSettings, without
 
 if TYPE_CHECKING:
     from .anchors import Bank
@@ -27,11 +27,12 @@ RARE = 1e-3
 
 @dataclass(frozen=True)
 class LearnSettings:
-    """What a user may choose about a lesson."""
+    """What may be chosen about a lesson; ``rehearse`` adds requests made from its own words."""
 
     step: StepSettings = field(default_factory=StepSettings)
     teacher: TeacherSettings = field(default_factory=TeacherSettings)
     max_steps: int = 6
+    rehearse: bool = True
 
 
 class Learner:
@@ -128,6 +129,8 @@ class Learner:
         The siblings are answered as well where the student's own tokens cannot teach what is
         wanted, because it gives the wanted token next to no probability.
         """
+        if case.denied.decision is None and request.lesson.kind == "deny":
+            self._refuse(case, teacher)
         position = case.denied.decision
         if position is None:
             return
@@ -138,6 +141,16 @@ class Learner:
             progress.tokens_sampled += len(answer.tokens)
             case.teacher_answers.append(answer)
         case.gate = cases.contrast(self.policy, teacher, case, case.teacher_answers[0])
+
+    def _refuse(self, case: Case, teacher: Teacher) -> None:
+        """Where the teacher would repeat the denied answer, take it at its second choice."""
+        at = cases.second_choice(self.policy, teacher, case)
+        if at is None:
+            return
+        tokens = case.denied.tokens
+        teacher.refused = tokens[: at + 1]
+        case.denied.teacher = without(case.denied.teacher, at, tokens[at])
+        case.denied.decisions = [at]
 
     def _teacher_answer(
         self,
@@ -155,7 +168,7 @@ class Learner:
             said = generate(
                 self.policy,
                 teacher_prompt,
-                Sampling(0, request.max_tokens),
+                Sampling(0, request.max_tokens, refused=teacher.refused),
                 check=reply.check,
             )
         sampled = cases.assess(teacher, prompt, teacher_prompt, said.tokens, said.logprobs)

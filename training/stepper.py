@@ -12,15 +12,18 @@ from torch import Tensor
 
 from . import objectives
 from .linesearch import Choice, search
+from .rehearsal import lack
 
 if TYPE_CHECKING:
     from .anchors import Watch
     from .case import Sampled
     from .engines.adapter import State
     from .engines.policy import Policy
+    from .rehearsal import Rehearsal
 
 ANCHORS_A_STEP = 16
 RESTORING = 1.5
+STAYING = 1.0
 LEAST_CONFIDENCE, MOST_CONFIDENCE = 0.65, 0.9
 SAMPLED_ODDS = 9.0
 
@@ -58,13 +61,14 @@ class Target:
 
 @dataclass(frozen=True)
 class StepResult:
-    """What a step did."""
+    """What a step did; ``unsettled`` says that the lesson does not yet keep to itself."""
 
     loss: float
     grad_norm: float
     choice: Choice
     follow: float
     kl: float
+    unsettled: bool
 
 
 class NonFinite(Exception):
@@ -80,15 +84,23 @@ class Stepper:
     """
 
     def __init__(
-        self, policy: Policy, settings: StepSettings, anchors: Watch, left_out: set[str]
+        self,
+        policy: Policy,
+        settings: StepSettings,
+        anchors: Watch,
+        left_out: set[str],
+        rehearsal: Rehearsal,
     ) -> None:
         self.policy = policy
         self.settings = settings
         self.anchors = anchors
+        self.rehearsal = rehearsal
         self.adapter = policy.adapter
         self.counted = anchors.mask(left_out)
         self.before = anchors.now()
         self.moved = False
+        # The lesson is there, and now it has to keep to itself.
+        self.restraining = False
 
     # --- the loss ---------------------------------------------------------------------
 
@@ -96,15 +108,31 @@ class Stepper:
         """The distillation loss of one answer, over its informative tokens."""
         student = self.policy.score_with_gradient(answer.prompt, answer.tokens)
         tokens = torch.tensor(answer.tokens, device=student.device)
+        loss = self._distilled(student, answer.teacher, tokens, answer.logprobs)
         chosen = self.settings.loss
-        per_token = chosen.per_token(student, answer.teacher, tokens, answer.logprobs)
-        keep = objectives.informative(student, answer.teacher)
-        loss = objectives.aggregate(per_token, keep)
         if self.settings.kl_coef and self.moved:
             reference = self.policy.score(answer.prompt, answer.tokens, adapter=False)
             near = objectives.reference_loss(chosen, student, reference, tokens)
             loss = loss + self.settings.kl_coef * near.mean()
         return loss
+
+    def _distilled(
+        self, student: Tensor, teacher: Tensor, tokens: Tensor, sampled: Tensor
+    ) -> Tensor:
+        per_token = self.settings.loss.per_token(student, teacher, tokens, sampled)
+        return objectives.aggregate(per_token, objectives.informative(student, teacher))
+
+    def _rehearsal_losses(self) -> tuple[list[Tensor], list[Tensor]]:
+        """The losses of the rows alike, and of those that have to stay as they are."""
+        more: list[Tensor] = []
+        stay: list[Tensor] = []
+        for row, student in zip(self.rehearsal.rows, self.rehearsal.logprobs(), strict=True):
+            if row.teacher is None:
+                stay += [-student[at][row.tokens[at]] for at in row.positions]
+                continue
+            tokens = torch.tensor(row.tokens, device=student.device)
+            more.append(self._distilled(student, row.teacher, tokens, row.before.log()))
+        return more, stay
 
     def _anchor_loss(self) -> Tensor:
         """Forward KL from before the lesson on some anchors, a mean over their tokens."""
@@ -115,45 +143,52 @@ class Stepper:
         per_token = (before.exp() * (before - now)).sum(-1)
         return (per_token * real).sum() / real.sum()
 
-    def _gradient(self, answers: Sequence[Sampled]) -> tuple[float, float, State]:
+    def _gradient(
+        self, answers: Sequence[Sampled], targets: Sequence[Target]
+    ) -> tuple[float, float, State]:
         """The loss, the norm of its gradient, and the gradient that keeps off the anchors."""
         total = 0.0
-        gradient = {name: torch.zeros_like(p) for name, p in self._named()}
+        gradient = self._zeros()
+        more, stay = self._rehearsal_losses()
+        count = len(answers) + len(more)
         for answer in answers:
-            loss = self._answer_loss(answer) / len(answers)
+            loss = self._answer_loss(answer) / count
+            total += float(loss.detach())
+            self._add(gradient, loss, 1.0)
+        staying = self._zeros() if stay else None
+        if staying is not None:
+            self._add(staying, torch.stack(stay).mean(), 1.0, again=bool(more))
+        if more:
+            loss = torch.stack(more).sum() / count
             total += float(loss.detach())
             self._add(gradient, loss, 1.0)
         norm = _norm(gradient)
         if not math.isfinite(norm) or not math.isfinite(total):
             raise NonFinite
+        if staying is not None:
+            lacking, otherwise = self._miss(targets) if self.moved else (1.0, 0.0)
+            self.restraining = bool(otherwise) and not lacking
+            if self.restraining:
+                gradient, staying = staying, gradient
+            turn_away(gradient, staying, STAYING)
         if self.moved and bool(self.counted.any()):
-            self._turn_away(gradient)
+            anchors = self._zeros()
+            self._add(anchors, self._anchor_loss(), 1.0)
+            turn_away(gradient, anchors, RESTORING)
         return total, norm, gradient
 
-    def _named(self) -> list[tuple[str, torch.nn.Parameter]]:
-        return list(zip(self.adapter.names, self.adapter.parameters, strict=True))
+    def _zeros(self) -> State:
+        named = zip(self.adapter.names, self.adapter.parameters, strict=True)
+        return {name: torch.zeros_like(parameter) for name, parameter in named}
 
-    def _add(self, gradient: State, loss: Tensor, weight: float) -> None:
-        """Add the gradient of a loss."""
-        found = torch.autograd.grad(loss, self.adapter.parameters, allow_unused=True)
+    def _add(self, gradient: State, loss: Tensor, weight: float, *, again: bool = False) -> None:
+        """Add the gradient of a loss; ``again`` says that its graph is still wanted."""
+        found = torch.autograd.grad(
+            loss, self.adapter.parameters, allow_unused=True, retain_graph=again
+        )
         for name, part in zip(self.adapter.names, found, strict=True):
             if part is not None:
                 gradient[name].add_(part, alpha=weight)
-
-    def _turn_away(self, gradient: State) -> None:
-        """Take out of the gradient what would make the anchors drift further.
-
-        Going down the lesson's loss may go up the anchors' divergence; then so much of the
-        divergence's gradient is added that the step goes down both. There is no weight to
-        choose, and at the first step, where the divergence is zero, nothing to do.
-        """
-        anchors = {name: torch.zeros_like(p) for name, p in self._named()}
-        self._add(anchors, self._anchor_loss(), 1.0)
-        along = sum(float((gradient[name] * part).sum()) for name, part in anchors.items())
-        square = _norm(anchors) ** 2
-        if along < 0 and square > 0 and math.isfinite(square):
-            for name, part in anchors.items():
-                gradient[name].add_(part, alpha=-RESTORING * along / square)
 
     # --- the step ---------------------------------------------------------------------
 
@@ -163,7 +198,7 @@ class Stepper:
         Raises ``NonFinite`` with the weights as they were.
         """
         start = self.adapter.state()
-        loss, norm, gradient = self._gradient(answers)
+        loss, norm, gradient = self._gradient(answers, targets)
         length = self.settings.learning_rate / max(_norm(gradient), 1e-12)
         direction = {name: -length * part for name, part in gradient.items()}
         choice, kl = self._search(start, direction, targets)
@@ -171,7 +206,11 @@ class Stepper:
         self.policy.weights_changed()
         self.moved = True
         follow = self.follow(targets)
-        return StepResult(loss, norm, choice, follow, kl)
+        lacking, otherwise = self._miss(targets)
+        unsettled = choice.scale > 0 and bool(
+            lacking if self.restraining else not lacking and otherwise
+        )
+        return StepResult(loss, norm, choice, follow, kl, unsettled)
 
     def _search(
         self, start: State, direction: State, targets: Sequence[Target]
@@ -181,7 +220,8 @@ class Stepper:
 
         def miss(scale: float) -> float:
             self.adapter.move(start, direction, scale)
-            return self._miss(targets)
+            lacking, otherwise = self._miss(targets)
+            return lacking + otherwise if self.restraining else lacking
 
         def cost(scale: float) -> float:
             self.adapter.move(start, direction, scale)
@@ -209,20 +249,30 @@ class Stepper:
             rows.append((target, scored[key][target.position]))
         return rows
 
-    def _miss(self, targets: Sequence[Target]) -> float:
-        """How much probability the targets lack, in all; 0 when every first choice follows."""
-        missing = 0.0
-        for target, row in self._rows(targets):
-            lacking = target.enough - float(row[target.token].exp())
-            if int(row.argmax()) != target.token:
-                lacking = max(lacking, 0.01)
-            missing += max(0.0, lacking) if math.isfinite(lacking) else 1.0
-        return missing
+    def _miss(self, targets: Sequence[Target]) -> tuple[float, float]:
+        """How much probability the targets lack, and what has to stay; 0 where all is well."""
+        missing = sum(lack(row, target.token, target.enough) for target, row in self._rows(targets))
+        enough = max((target.enough for target in targets), default=LEAST_CONFIDENCE)
+        alike, otherwise = self.rehearsal.miss(enough)
+        return missing + alike, otherwise
 
     def follow(self, targets: Sequence[Target]) -> float:
         """The student's probability of the wanted token at the first target."""
         rows = self._rows(targets[:1])
         return float(rows[0][1][rows[0][0].token].exp()) if rows else 0.0
+
+
+def turn_away(gradient: State, other: State, amount: float) -> None:
+    """Take out of a gradient what would make another loss grow.
+
+    Going down the lesson's loss may go up the other one; then so much of the other's gradient
+    is added that the step goes down both. There is no weight to choose.
+    """
+    along = sum(float((gradient[name] * part).sum()) for name, part in other.items())
+    square = _norm(other) ** 2
+    if along < 0 and square > 0 and math.isfinite(square):
+        for name, part in other.items():
+            gradient[name].add_(part, alpha=-amount * along / square)
 
 
 def _norm(state: State) -> float:

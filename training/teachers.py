@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from .engines.prefix import Prefix
     from .engines.rendering import Prompt
 
+REFUSAL = 12.0  # nats: as good as never, and yet no infinity in a divergence
+
 
 @dataclass(frozen=True)
 class TeacherSettings:
@@ -52,6 +54,7 @@ class Teacher:
         self.settings = settings
         self.average = average or policy.adapter.initial()
         self.before = before
+        self.refused: tuple[int, ...] = ()
 
     @property
     def stands_still(self) -> bool:
@@ -74,13 +77,19 @@ class Teacher:
             yield
 
     def score(self, prompt: Prompt, tokens: Sequence[int], prefix: Prefix | None = None) -> Tensor:
-        """The teacher's log-probabilities of an answer to its own prompt, ``[n, v]``."""
+        """The teacher's log-probabilities of an answer to its own prompt, ``[n, v]``.
+
+        Where the answer begins as the refused one does, the refused token is next to impossible.
+        """
         with self.speaking():
             spoken = self.policy.score(prompt, tokens, prefix=prefix)
-        if self.settings.kind != "trust_region":
-            return spoken
-        frozen = self.policy.score(prompt, tokens, adapter=False, prefix=prefix)
-        return torch.lerp(frozen, spoken, self.settings.rate).log_softmax(-1)
+        if self.settings.kind == "trust_region":
+            frozen = self.policy.score(prompt, tokens, adapter=False, prefix=prefix)
+            spoken = torch.lerp(frozen, spoken, self.settings.rate).log_softmax(-1)
+        at = len(self.refused) - 1
+        if 0 <= at < len(tokens) and tuple(tokens[:at]) == self.refused[:-1]:
+            return without(spoken, at, self.refused[-1])
+        return spoken
 
     def follow(self) -> None:
         """After a step: let the moving average follow the student."""
@@ -91,3 +100,11 @@ class Teacher:
             name: torch.lerp(part.to(student[name]), student[name], self.settings.rate)
             for name, part in self.average.items()
         }
+
+
+def without(logprobs: Tensor, position: int, token: int) -> Tensor:
+    """Log-probabilities ``[n, v]`` with a token next to impossible at one position."""
+    changed = logprobs.clone()
+    changed[position, token] -= REFUSAL
+    changed[position] = changed[position].log_softmax(-1)
+    return changed

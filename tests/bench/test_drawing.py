@@ -106,3 +106,14 @@ def test_a_near_miss_has_to_keep_its_answer(drawn: list[BenchCase]) -> None:
     request = drawn[0].near[0].model_copy(update={"answer": canonical_answer("as before")})
     assert unchanged(request, "as  before")
     assert not unchanged(request, "otherwise")
+
+
+def test_a_settled_request_is_a_plain_one_with_a_wish(drawn: list[BenchCase]) -> None:
+    settled = [request for case in drawn for request in case.near if request.kind == "settled"]
+    assert settled
+    for request in settled:
+        plain = request.plain[-1].content.rstrip(".!")
+        assert request.messages[-1].content.startswith(f"{plain}, ")
+        assert request.messages[:-1] == request.plain[:-1]
+        assert request.right is not None
+        assert judge(request, render_call(request.right)) == "other"

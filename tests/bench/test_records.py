@@ -69,9 +69,13 @@ def test_nothing_is_swept_where_there_is_no_rate() -> None:
 def test_every_default_arm_exists_and_a_wrong_name_gets_the_nearest() -> None:
     assert {arm(name).name for name in DEFAULT_ARMS} == set(DEFAULT_ARMS)
     assert arm("ours/rank64").variant.rank == 64
+    assert arm("ours").rehearse
+    assert not arm("ours/alone").rehearse
     assert arm("sdpo-sampled/answer").variant.scope == "answer"
     for wrong, nearest in (("sdpo-forwards", "sdpo-forward"), ("ours/rank16", "ours/rank64")):
         with pytest.raises(UnknownArm, match=f"did you mean {nearest}"):
             arm(wrong)
     with pytest.raises(UnknownArm):
         arm("rules/rank4")
+    with pytest.raises(UnknownArm):
+        arm("sft/alone")

@@ -39,12 +39,16 @@ class Variant:
 
 @dataclass(frozen=True)
 class Arm:
-    """A rule of learning with its adapter; ``rates`` is one zero where nothing is swept."""
+    """A rule of learning with its adapter; ``rates`` is one zero where nothing is swept.
+
+    Without ``rehearse`` our lesson is taken on the corrected request alone.
+    """
 
     name: str
     rule: Rule
     about: str
     variant: Variant = Variant()
+    rehearse: bool = True
     rates: tuple[float, ...] = RATES
 
     @property
@@ -66,7 +70,7 @@ _RULES: tuple[Arm, ...] = (
         "sdpo-sampled",
         "sampled-token SDPO as in the reference implementation: one step, adapter everywhere",
         Variant(scope="everywhere"),
-        (5e-4, *RATES),
+        rates=(5e-4, *RATES),
     ),
     Arm("sdpo-reverse", "sdpo-reverse", "SDPO, reverse KL over the vocabulary"),
     Arm("sdpo-jsd", "sdpo-jsd", "SDPO, Jensen-Shannon divergence over the vocabulary"),
@@ -76,8 +80,10 @@ _RULES: tuple[Arm, ...] = (
 )
 RULES = {arm.name: arm for arm in _RULES}
 SUFFIXES = ("answer", "everywhere", "attention", "rank4", "rank64")
+ALONE = "alone"
 DEFAULT_ARMS = (
     *RULES,
+    "ours/alone",
     "ours/everywhere",
     "ours/attention",
     "ours/rank4",
@@ -94,8 +100,14 @@ def arm(name: str) -> Arm:
     """The arm of a name: a rule, and after a slash another adapter for it."""
     rule, slash, suffix = name.partition("/")
     found = RULES.get(rule)
+    if found is not None and rule == "ours" and suffix == ALONE:
+        return replace(found, name=name, about="the same without rehearsal", rehearse=False)
     if found is None or (slash and (suffix not in SUFFIXES or not found.trains)):
-        known = [*RULES, *(f"{r.name}/{s}" for r in _RULES if r.trains for s in SUFFIXES)]
+        known = [
+            *RULES,
+            *(f"{r.name}/{s}" for r in _RULES if r.trains for s in SUFFIXES),
+            f"ours/{ALONE}",
+        ]
         nearest = difflib.get_close_matches(name, known, 1, 0)[0]
         raise UnknownArm(f"There is no arm {name}: did you mean {nearest}?")
     return replace(found, name=name, variant=_varied(found.variant, suffix))

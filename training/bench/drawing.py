@@ -238,8 +238,14 @@ class Draft:
                 continue
             asked = request.content.rstrip(".!") + f", {text}"
             messages = (*before, ChatMessage(role="user", content=asked))
-            denied = calls(task, {self.name: self.denied[self.name]})
-            yield Request(kind="settled", messages=messages, denied=denied)
+            majority = {n: max(o.usual, key=lambda v: o.usual[v]) for n, o in task.options.items()}
+            yield Request(
+                kind="settled",
+                messages=messages,
+                plain=(*before, request),
+                denied=calls(task, {self.name: self.denied[self.name]}),
+                right=task.call({**majority, self.name: self.value}),
+            )
 
     def _elsewhere(self) -> Iterator[Request]:
         """Other tasks, in which there is nothing of the kind to decide."""

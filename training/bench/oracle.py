@@ -25,10 +25,12 @@ class Request(Plain):
 
     ``wanted`` and ``denied`` are calls in their canonical form; ``right`` is the one wanted call
     that changes nothing else, and ``correction`` what a user says to the denied one. A near miss
-    has neither: ``answer`` is the base's call, which the rule must leave alone.
+    has neither: ``answer`` is the base's call, which the rule must leave alone. In a ``settled``
+    one the user's own words ask for the denied way, and ``plain`` is the request without them;
+    where the base does not heed such words it is ``unheard``.
     """
 
-    kind: Literal["corrected", "paraphrase", "other", "task", "settled"]
+    kind: Literal["corrected", "paraphrase", "other", "task", "settled", "unheard"]
     messages: tuple[ChatMessage, ...]
     correction: str = ""
     right: ToolCall | None = None
@@ -37,6 +39,7 @@ class Request(Plain):
     answer: str = ""
     result: str = ""
     closing: str = ""
+    plain: tuple[ChatMessage, ...] = ()
 
 
 class BenchCase(Plain):

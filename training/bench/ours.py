@@ -16,8 +16,9 @@ EARLIER_LESSONS = 8
 class Ours(Pupil):
     """Learns a lesson with its gate, line search, guard and proof, or not at all."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, *, rehearse: bool = True) -> None:
         super().__init__(world)
+        self._settings = LearnSettings(rehearse=rehearse)
         world.bank.finish(lambda: None)
         self.start()
 
@@ -43,7 +44,7 @@ class Ours(Pupil):
         )
         learner = Learner(
             self.world.policy,
-            LearnSettings(),
+            self._settings,
             earlier=self._replays(),
             earlier_related=[name for commit in self.learned for name in commit.related_anchors],
         )

@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from ..engine import EngineFailure
+from ..teacher import render_call
 from .drawing import Draft, tool_of
 from .oracle import BenchCase, Request, canonical_answer, judge, parse_call
 from .world import World
@@ -17,6 +18,7 @@ DRAFTS_TOGETHER = 16
 DRAFTS_A_CASE = 30
 NEAR_OF_A_KIND = 2
 SEQUENCE_SEEDS = 1000
+HEEDED = 0.7  # nats: twice the odds
 
 
 def prepared(world: World, seed: int, count: int) -> list[BenchCase]:
@@ -88,13 +90,31 @@ def _near(world: World, case: BenchCase, denied: str) -> Iterator[Request]:
         fits = judge(request, answer) == "denied" if request.kind == "settled" else call
         if not call or not fits or tool_of(call) not in tools:
             continue
-        kept = request.model_copy(update={"answer": canonical_answer(answer)})
+        kind = "unheard" if request.plain and not heeded(world, request, answer) else request.kind
+        kept = request.model_copy(update={"answer": canonical_answer(answer), "kind": kind})
         if left[request.kind]:
             left[request.kind] -= 1
             yield kept
         else:
             spare.append(kept)
     yield from spare[: sum(left.values())]
+
+
+def heeded(world: World, request: Request, answer: str) -> bool:
+    """Whether the base does as the user's words say because of them, and not anyway.
+
+    They have to raise the odds of its answer over the call that the rule would want.
+    """
+    assert request.right is not None
+    said, other = world.tokens(answer), world.tokens(render_call(request.right))
+    at = next((at for at, (a, b) in enumerate(zip(said, other, strict=False)) if a != b), None)
+    if at is None:
+        return False
+    odds: list[float] = []
+    for messages in (request.messages, request.plain):
+        row = world.score(world.prompt(messages), said[: at + 1])[at]
+        odds.append(float(row[said[at]] - row[other[at]]))
+    return odds[0] - odds[1] >= HEEDED
 
 
 class CaseFile:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from . import plots
@@ -96,10 +96,11 @@ def _text(results: Results) -> str:
         "## One correction",
         "Efficacy: the corrected request again, without the correction unless the arm keeps it; "
         "sampled at the program's temperature. Generalisation: held-out requests of the same "
-        "kind. Specificity: near misses whose answer stays, and those of them in which the user's "
-        "own words settle the option otherwise. Violations: requests of the kind "
-        "answered in the denied way. Drift and agreement: unrelated prompts, nats an answer and "
-        "unchanged greedy answers. Moved: forward KL from the base on the corrected prompt.",
+        "kind. Specificity: near misses whose answer stays; of them those in which the user's own "
+        "words settle the option otherwise, where the model heeds such words and where they mean "
+        "nothing to it. Violations: requests of the kind answered in the denied way. Drift and "
+        "agreement: unrelated prompts, nats an answer and unchanged greedy answers. Moved: forward "
+        "KL from the base on the corrected prompt.",
         _one_correction(results),
         _costs(results),
         "## By what the student knew",
@@ -139,13 +140,14 @@ def _one_correction(results: Results) -> str:
                 over_seeds(records, lambda r: share(r, "wanted")).shown(),
                 over_seeds(records, kept).shown(),
                 over_seeds(records, lambda r: kept(r, "settled")).shown(),
+                over_seeds(records, lambda r: kept(r, "unheard")).shown(),
                 over_seeds(records, lambda r: share(r, "denied")).shown(),
                 over_seeds(records, lambda r: r.drift).shown(3),
                 over_seeds(records, lambda r: r.agreement).shown(),
             )
         )
-    heads = ("arm", "efficacy", "sampled", "generalisation", "specificity", "own words")
-    return table((*heads, "violations", "drift", "agreement"), rows)
+    heads = ("arm", "efficacy", "sampled", "generalisation", "specificity", "words heeded")
+    return table((*heads, "words unheard", "violations", "drift", "agreement"), rows)
 
 
 def _costs(results: Results) -> str:
@@ -168,21 +170,23 @@ def _costs(results: Results) -> str:
 
 
 def _strata(results: Results) -> str:
-    rows: list[Sequence[str]] = []
-    for one in results.arms:
-        records = results.of(one, "lesson")
-        groups = (
-            [r for r in records if r.prior >= LIKELY],
-            [r for r in records if r.prior < LIKELY],
-        )
-        figures = [
-            over_seeds(group, value).shown()
-            for group in groups
-            for value in (lambda r: float(r.greedy), lambda r: share(r, "wanted"))
-        ]
-        rows.append((one.name, *figures))
-    heads = ("arm", "efficacy, prior ≥ 1 %", "generalisation", "efficacy, prior < 1 %")
-    return table((*heads, "generalisation"), rows)
+    """The measures with a bar, where the student knew the right call and where it did not."""
+    measures: tuple[Callable[[Record], float | None], ...] = (
+        lambda r: float(r.greedy),
+        lambda r: share(r, "wanted"),
+        kept,
+        lambda r: kept(r, "unheard", but=True),
+        lambda r: r.agreement,
+    )
+    tables: list[str] = []
+    for said, wanted in (("≥", True), ("<", False)):
+        rows: list[Sequence[str]] = []
+        for one in results.arms:
+            group = [r for r in results.of(one, "lesson") if (r.prior >= LIKELY) == wanted]
+            rows.append((one.name, *(over_seeds(group, value).shown() for value in measures)))
+        heads = (f"prior {said} 1 %", "efficacy", "generalisation", "specificity")
+        tables.append(table((*heads, "but for words unheard", "agreement"), rows))
+    return "\n\n".join(tables)
 
 
 def _sequences(results: Results) -> str:

@@ -53,10 +53,14 @@ def share(record: Record, verdict: str) -> float | None:
     return sum(one == verdict for one in record.others) / len(record.others)
 
 
-def kept(record: Record, kind: str = "") -> float | None:
-    """The share of the near misses, or of those of one kind, that were left alone."""
+def kept(record: Record, kind: str = "", *, but: bool = False) -> float | None:
+    """The share of the near misses that were left alone: of all, of a kind, or of all but it."""
     kinds = record.near_kinds or ("",) * len(record.near)
-    near = [left for left, one in zip(record.near, kinds, strict=True) if kind in ("", one)]
+    near = [
+        left
+        for left, one in zip(record.near, kinds, strict=True)
+        if not kind or (one == kind) != but
+    ]
     return sum(near) / len(near) if near else None
 
 

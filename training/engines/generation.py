@@ -69,11 +69,15 @@ def choose(logits: Tensor, temperature: float, generator: torch.Generator) -> tu
 
 @dataclass(frozen=True)
 class Sampling:
-    """How an answer is drawn: temperature 0 is greedy, and a seed makes it the same again."""
+    """How an answer is drawn: temperature 0 is greedy, and a seed makes it the same again.
+
+    ``refused`` are tokens with which the answer may not begin.
+    """
 
     temperature: float
     max_tokens: int
     seed: int | None = None
+    refused: tuple[int, ...] = ()
 
 
 @torch.no_grad()
@@ -122,7 +126,10 @@ def generate(
             logits_to_keep=1,
         )
         cache = output.past_key_values
-        token, logprob = choose(output.logits[0, -1], sampling.temperature, generator)
+        logits = output.logits[0, -1]
+        if sampling.refused and (*tokens,) == sampling.refused[:-1]:
+            logits[sampling.refused[-1]] = -torch.inf
+        token, logprob = choose(logits, sampling.temperature, generator)
         tokens.append(token)
         logprobs.append(logprob)
         pending = [token]
