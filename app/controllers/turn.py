@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from ...training.client import WorkerDied
-from ...training.protocol import Completion, Event, Lesson, TokenEvent, ToolCall
+from ...training.protocol import Completion, Event, Lesson, Outcome, TokenEvent, ToolCall
 from ..agent.conversation import Conversation
 from ..agent.difference import describe_edit
 from ..agent.parser import parse_turn
@@ -47,6 +47,7 @@ LessonKind = Literal["deny", "edit"]
 CALL_LIMIT = 50
 PROBLEM_LIMIT = 3
 STOPPED = "You stopped it."
+UNLEARNED: frozenset[Outcome] = frozenset({"gated", "in_context_only", "rolled_back"})
 
 
 def carried(text: str) -> str:
@@ -103,6 +104,7 @@ class TurnController:
         self._waiting: set[asyncio.Task[Any]] = set()
         self._retry: Completion | None = None
         self._corrected = False
+        self._unlearned: Lesson | None = None
         self._proposals = 0
 
     # --- what can be asked --------------------------------------------------------------
@@ -112,6 +114,7 @@ class TurnController:
         self._stopped = False
         self._retry = None
         self._corrected = False
+        self._unlearned = None
         self.conversation.add_request(text)
         self._present(UserSaid(text))
         self._keep()
@@ -245,6 +248,9 @@ class TurnController:
             retry=retry,
         )
         rule = self._approval.rule_for(call)
+        if rule is not None or not retry:
+            # Only a retry that the user approves says what would have been right.
+            self._unlearned = None
         self._present(ProposalMade(proposal, rule))
         decision: Decision = Approve()
         if rule is None:
@@ -291,11 +297,21 @@ class TurnController:
     # --- running ------------------------------------------------------------------------
 
     async def _run(self, proposal: Proposal) -> None:
-        """Run an approved call and put it and its answer into the conversation."""
+        """Run an approved call and put it and its answer into the conversation.
+
+        Where it is the retry of a denial that the correction alone did not teach, the worker
+        learns meanwhile with the approved call as the solution.
+        """
         self._approval.ran(proposal.call)
         self.conversation.add_turn(proposal.text, proposal.call)
         self._keep()
-        result = await self._execute(proposal, proposal.call, proposal.preview)
+        running = self._execute(proposal, proposal.call, proposal.preview)
+        lesson, self._unlearned = self._unlearned, None
+        if lesson is None:
+            result = await running
+        else:
+            shown = lesson.model_copy(update={"solution": proposal.call})
+            result, _ = await asyncio.gather(running, self._lessons.learn(shown, show_retry=False))
         self.conversation.add_answer(result.output)
 
     async def _execute(
@@ -339,11 +355,14 @@ class TurnController:
         if result.outcome == "learned":
             self._retry = result.retry
             return
+        if result.outcome in UNLEARNED and self._engine.cannot_train() is None:
+            self._unlearned = lesson
         self.conversation.add_turn(proposal.text, proposal.call)
         self.conversation.deny(correction)
 
     async def _learn_from_edit(self, proposal: Proposal, call: ToolCall) -> None:
         """Run the edited call while the worker learns the difference."""
+        self._unlearned = None
         correction = describe_edit(proposal.call.arguments, call.arguments)
         self.conversation.add_turn(proposal.text, proposal.call)
         lesson = self._lesson(proposal, "edit", correction, call)

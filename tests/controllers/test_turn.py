@@ -50,7 +50,7 @@ async def test_the_reference_example(stage: Stage) -> None:
 
 @pytest.mark.parametrize("outcome", ["gated", "in_context_only", "rolled_back", "failed"])
 async def test_what_was_not_learned_stays_in_the_conversation(stage: Stage, outcome: str) -> None:
-    stage.write_script(completions=[WRITE, EDIT, "Fixed."], lessons=[{"outcome": outcome}])
+    stage.write_script(completions=[WRITE, EDIT, "Fixed."], lessons=[{"outcome": outcome}] * 2)
     await stage.run(Deny("use edit_lines"), Approve())
 
     _, after, *_ = stage.requests("sample")
@@ -61,6 +61,45 @@ async def test_what_was_not_learned_stays_in_the_conversation(stage: Stage, outc
     # The retry that had streamed was taken back.
     assert len(stage.seen(TurnDropped)) == 1
     assert [event.retry for event in stage.seen(TurnStarted)] == [False, True, True, False]
+
+
+@pytest.mark.parametrize("outcome", ["gated", "in_context_only", "rolled_back"])
+async def test_an_approved_retry_is_the_solution_of_what_words_did_not_teach(
+    stage: Stage, outcome: str
+) -> None:
+    lessons = [{"outcome": outcome}, {"retry": EDIT}]
+    stage.write_script(completions=[WRITE, EDIT, "Fixed."], lessons=lessons)
+    await stage.run(Deny("use edit_lines"), Approve())
+
+    first, second = (request["lesson"] for request in stage.requests("learn"))
+    assert first["solution"] is None
+    assert second["solution"]["name"] == "edit_lines"
+    assert {**second, "solution": None} == first
+    (record,) = stage.journal().lessons()
+    assert record.standing == "learned"
+    assert record.lesson.solution is not None
+    # The file was changed once, and the retry of the second lesson is no proposal.
+    assert "== 4" in (stage.folder / "test_calc.py").read_text()
+    assert len(stage.seen(ProposalMade)) == 2
+
+
+async def test_a_second_denial_is_a_lesson_of_its_own(stage: Stage) -> None:
+    lessons = [{"outcome": "in_context_only"}] * 2
+    stage.write_script(completions=[WRITE, WRITE, "Fixed."], lessons=lessons)
+    await stage.run(Deny("use edit_lines"), Deny("no, really"))
+    first, second = (request["lesson"] for request in stage.requests("learn"))
+    assert second["correction"] == "no, really"
+    assert second["solution"] is None
+    assert first["id"] != second["id"]
+
+
+async def test_a_call_that_nobody_judged_is_no_solution(stage: Stage) -> None:
+    read = call("read", path="calc.py")
+    stage.write_script(
+        completions=[WRITE, read, EDIT, "Fixed."], lessons=[{"outcome": "in_context_only"}]
+    )
+    await stage.run(Deny("look first"), Approve())
+    assert len(stage.requests("learn")) == 1
 
 
 async def test_an_edit_runs_as_edited_and_is_learned(stage: Stage) -> None:
