@@ -71,6 +71,8 @@ def test_every_default_arm_exists_and_a_wrong_name_gets_the_nearest() -> None:
     assert arm("ours/rank64").variant.rank == 64
     assert arm("ours").rehearse
     assert not arm("ours/alone").rehearse
+    assert arm("ours/edit").shown
+    assert not arm("ours").shown
     assert arm("sdpo-sampled/answer").variant.scope == "answer"
     for wrong, nearest in (("sdpo-forwards", "sdpo-forward"), ("ours/rank16", "ours/rank64")):
         with pytest.raises(UnknownArm, match=f"did you mean {nearest}"):

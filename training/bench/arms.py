@@ -41,7 +41,8 @@ class Variant:
 class Arm:
     """A rule of learning with its adapter; ``rates`` is one zero where nothing is swept.
 
-    Without ``rehearse`` our lesson is taken on the corrected request alone.
+    Without ``rehearse`` our lesson is taken on the corrected request alone; with ``shown`` it also
+    has the right call, as after an edit.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Arm:
     about: str
     variant: Variant = Variant()
     rehearse: bool = True
+    shown: bool = False
     rates: tuple[float, ...] = RATES
 
     @property
@@ -80,9 +82,10 @@ _RULES: tuple[Arm, ...] = (
 )
 RULES = {arm.name: arm for arm in _RULES}
 SUFFIXES = ("answer", "everywhere", "attention", "rank4", "rank64")
-ALONE = "alone"
+OF_OURS = ("alone", "edit")
 DEFAULT_ARMS = (
     *RULES,
+    "ours/edit",
     "ours/alone",
     "ours/everywhere",
     "ours/attention",
@@ -100,13 +103,15 @@ def arm(name: str) -> Arm:
     """The arm of a name: a rule, and after a slash another adapter for it."""
     rule, slash, suffix = name.partition("/")
     found = RULES.get(rule)
-    if found is not None and rule == "ours" and suffix == ALONE:
+    if found is not None and rule == "ours" and suffix == "alone":
         return replace(found, name=name, about="the same without rehearsal", rehearse=False)
+    if found is not None and rule == "ours" and suffix == "edit":
+        return replace(found, name=name, about="the same where the user edits the call", shown=True)
     if found is None or (slash and (suffix not in SUFFIXES or not found.trains)):
         known = [
             *RULES,
             *(f"{r.name}/{s}" for r in _RULES if r.trains for s in SUFFIXES),
-            f"ours/{ALONE}",
+            *(f"ours/{suffix}" for suffix in OF_OURS),
         ]
         nearest = difflib.get_close_matches(name, known, 1, 0)[0]
         raise UnknownArm(f"There is no arm {name}: did you mean {nearest}?")

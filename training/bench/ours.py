@@ -16,8 +16,9 @@ EARLIER_LESSONS = 8
 class Ours(Pupil):
     """Learns a lesson with its gate, line search, guard and proof, or not at all."""
 
-    def __init__(self, world: World, *, rehearse: bool = True) -> None:
+    def __init__(self, world: World, *, rehearse: bool = True, shown: bool = False) -> None:
         super().__init__(world)
+        self._shown = shown
         self._settings = LearnSettings(rehearse=rehearse)
         world.bank.finish(lambda: None)
         self.start()
@@ -32,11 +33,12 @@ class Ours(Pupil):
         request = denial.request
         lesson = Lesson(
             id="bench",
-            kind="deny",
+            kind="edit" if self._shown else "deny",
             messages=request.messages,
             tools=TOOL_SCHEMAS,
             completion=denial.completion,
             correction=request.correction,
+            solution=request.right if self._shown else None,
             siblings=denial.siblings,
         )
         wanted = Learn(

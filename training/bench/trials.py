@@ -24,7 +24,7 @@ MOST_SIBLINGS = 4
 def pupil_of(world: World, arm: Arm, rate: float) -> Pupil:
     """What learns by an arm's rule."""
     if arm.rule == "ours":
-        return Ours(world, rehearse=arm.rehearse)
+        return Ours(world, rehearse=arm.rehearse, shown=arm.shown)
     if arm.trains:
         return AdamPupil(world, arm, rate)
     return {"context": InContext, "rules": InRules}.get(arm.rule, Pupil)(world)
