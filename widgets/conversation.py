@@ -66,7 +66,10 @@ class Conversation(VerticalScroll, can_focus=True):
     def _overflows(self, overflows: bool) -> None:
         # An anchor would also push a short conversation down to the prompt.
         self.anchor(overflows)
-        if not overflows:
+        if overflows:
+            # An anchor follows what grows; here it may be the view that has become smaller.
+            self.scroll_end(animate=False, force=True)
+        else:
             self.scroll_to(y=0, animate=False, force=True)
 
     @property

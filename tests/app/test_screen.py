@@ -152,6 +152,24 @@ async def test_a_denial_is_learned_and_the_retry_approved(stage: Stage) -> None:
     assert all("use edit lines" not in message["content"] for message in learn["messages"])
 
 
+async def test_the_last_words_are_in_view_after_a_lesson_on_a_low_screen(stage: Stage) -> None:
+    read = call("read", path="test_calc.py")
+    stage.write_script(completions=[read, WRITE, "Fixed at last."], lessons=[{"retry": EDIT}])
+    async with running(stage, size=(100, 30)) as screen:
+        await screen.ask("fix the test")
+        await screen.proposal()
+        await screen.pilot.press("n")
+        await screen.box(CorrectionBox)
+        await screen.type(CORRECTION)
+        await screen.pilot.press("enter")
+        await screen.until(lambda: "edit_lines test_calc.py" in screen.text(), "the retry")
+        await screen.proposal()
+        await screen.pilot.press("y")
+        await screen.until(lambda: screen.chat.phase == "ready", "ready")
+        await screen.settled()
+        assert "Fixed at last." in screen.text()
+
+
 async def test_an_empty_correction_teaches_nothing_and_loses_nothing(stage: Stage) -> None:
     stage.write_script(completions=[WRITE])
     async with running(stage) as at:
