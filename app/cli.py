@@ -100,7 +100,7 @@ def _import_nothing_from_here() -> None:
 
     paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     relative = [path for path in paths if not path.startswith(os.sep)]
-    unsafe = {"", os.getcwd(), *map(os.path.abspath, relative)}  # noqa: PTH109 - see the comment above
+    unsafe = {"", *map(os.path.abspath, ["", *relative])}
     sys.path[:] = [path for path in sys.path if path not in unsafe]
 
 

@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -112,7 +113,7 @@ def write(*lines: str) -> None:
 # --- a session without a screen -----------------------------------------------------------
 
 
-class Run:
+class Run(ABC):
     """A session for one verb, told line by line; each command adds its verbs."""
 
     def __init__(self, settings: Settings, folder: Path, *, as_json: bool) -> None:
@@ -127,9 +128,9 @@ class Run:
         self._main: asyncio.Task[Any] | None = None
         self._ending: asyncio.Task[None] | None = None
 
+    @abstractmethod
     def verbs(self, what: str | None) -> Mapping[str, Callable[[], Awaitable[int]]]:
         """What each verb does with the word after it; the number is the exit status."""
-        raise NotImplementedError
 
     async def go(self, verb: str, what: str | None) -> int:
         """Start, do it, close; the exit status says what came of it."""

@@ -152,6 +152,14 @@ def prepare(policy: Policy, teacher: Teacher, lesson: Lesson) -> Case:
     return Case(lesson, prompt, teacher_prompt, block, denied, student, gate=0.0)
 
 
+def _neutral(policy: Policy, case: Case) -> tuple[Prompt, Prefix | None]:
+    """What the teacher would read with the neutral text, and its prefix where that can be kept."""
+    lesson = case.lesson
+    block = neutral_block(policy, lesson, case.block)
+    prompt = policy.renderer.teacher_prompt(lesson.messages, lesson.tools, block)
+    return prompt, policy.prefix(prompt, keep=False) if policy.scope == "answer" else None
+
+
 def contrast(policy: Policy, teacher: Teacher, case: Case, answer: Sampled) -> float:
     """How much more the correction says than a neutral text, in nats.
 
@@ -163,11 +171,7 @@ def contrast(policy: Policy, teacher: Teacher, case: Case, answer: Sampled) -> f
     position = case.denied.decision
     if position is None:
         return 0.0
-    lesson = case.lesson
-    neutral_prompt = policy.renderer.teacher_prompt(
-        lesson.messages, lesson.tools, neutral_block(policy, lesson, case.block)
-    )
-    prefix = policy.prefix(neutral_prompt, keep=False) if policy.scope == "answer" else None
+    neutral_prompt, prefix = _neutral(policy, case)
     tokens = case.denied.tokens[: position + 1]
     neutral = teacher.score(neutral_prompt, tokens, prefix)[-1]
     away = float(neutral[tokens[-1]] - case.denied.teacher[position][tokens[-1]])
@@ -184,11 +188,7 @@ def second_choice(policy: Policy, teacher: Teacher, case: Case) -> int | None:
     likely than it is to the student and than a neutral text makes it. The user said no to the
     first choice, so the second is what is left. None where nothing stands out.
     """
-    lesson = case.lesson
-    prompt = policy.renderer.teacher_prompt(
-        lesson.messages, lesson.tools, neutral_block(policy, lesson, case.block)
-    )
-    prefix = policy.prefix(prompt, keep=False) if policy.scope == "answer" else None
+    prompt, prefix = _neutral(policy, case)
     tokens = torch.tensor(case.denied.tokens, device=case.student.device)[:, None]
     taught = case.denied.teacher.scatter(-1, tokens, -torch.inf)
     best = taught.max(-1)

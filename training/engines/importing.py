@@ -218,12 +218,11 @@ class _Check:
 
         try:
             with safe_open(path, framework="pt") as file:
+                stored = file.keys()
+                slices = {name: file.get_slice(name) for name in stored}
                 found = {
-                    name: (
-                        tuple(file.get_slice(name).get_shape()),
-                        file.get_slice(name).get_dtype(),
-                    )
-                    for name in file.keys()  # noqa: SIM118 - it is no mapping
+                    name: (tuple(part.get_shape()), part.get_dtype())
+                    for name, part in slices.items()
                 }
         except (SafetensorError, ValueError) as error:
             raise _damaged(error) from None
