@@ -14,7 +14,7 @@ from .case import Case, Sampled
 from .engines.generation import Sampling, generate
 from .guard import Guard
 from .protocol import Completion, GuardReport, Learn, Outcome, StepMetrics
-from .rehearsal import Rehearsal, Rehearser
+from .rehearsal import Rehearsal, Rehearser, earlier_rows
 from .snapshots import Replay
 from .stepper import NonFinite, Stepper, StepResult, Target, confidence
 from .teachers import Teacher, TeacherSettings
@@ -77,15 +77,22 @@ class Attempt:
         self.progress = progress
         self.own_related = self._related(bank.anchors)
         left_out = self.own_related | learner.earlier_related
+        kept = [replay for replay in learner.earlier if not self._overrules(replay)]
+        earlier = earlier_rows(self.policy, kept)
         rehearsal = Rehearsal(self.policy, ())
         if self.settings.rehearse:
-            rehearsal = Rehearser(self.policy, teacher, case, request, reply).find()
+            related = [
+                entry.messages() for entry in bank.anchors.entries if entry.id in self.own_related
+            ]
+            rehearsal = Rehearser(
+                self.policy, teacher, case, request, reply, related=related, earlier=earlier
+            ).find()
         self.stepper = Stepper(self.policy, self.settings.step, bank.anchors, left_out, rehearsal)
         self.guard = Guard(
             policy=self.policy,
             probes=bank.probes,
             left_out=self._related(bank.probes),
-            earlier=[replay for replay in learner.earlier if not self._overrules(replay)],
+            earlier=earlier,
             kl_budget=self.settings.step.kl_budget,
         )
         self.deadline = time.monotonic() + TIME_BUDGET_SECONDS

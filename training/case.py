@@ -34,8 +34,9 @@ SECOND_GAIN = 0.45  # nats: more than one and a half times as likely
 class Sampled:
     """A completion of the student with everything that is known about its tokens.
 
-    ``teacher`` is ``[n, v]``, the teacher's reading of the same tokens; ``decisions`` are the
-    positions where its first choice is another token.
+    ``teacher`` is ``[n, v]``, the teacher's reading of the same tokens, and ``reference`` the
+    base's where it is known; ``decisions`` are the positions where the teacher's first choice is
+    another token.
     """
 
     prompt: Prompt
@@ -44,6 +45,7 @@ class Sampled:
     logprobs: Tensor
     teacher: Tensor
     decisions: list[int]
+    reference: Tensor | None = None
 
     @property
     def decision(self) -> int | None:
@@ -59,8 +61,7 @@ class Sampled:
 class Case:
     """One lesson on its way: prompts, the denied completion and what was there before.
 
-    ``student`` and ``reference`` are ``[n, v]`` log-probabilities of the denied completion
-    before the lesson, with the adapter and without.
+    ``student`` are the ``[n, v]`` log-probabilities of the denied completion before the lesson.
     """
 
     lesson: Lesson
@@ -141,8 +142,11 @@ def prepare(policy: Policy, teacher: Teacher, lesson: Lesson) -> Case:
     prompt = renderer.prompt(lesson.messages, lesson.tools)
     completion = lesson.completion
     policy.require_room(len(teacher_prompt), len(completion.tokens))
-    denied = assess(teacher, prompt, teacher_prompt, completion.tokens, completion.logprobs)
-    student = policy.score(prompt, completion.tokens)
+    tokens = completion.tokens
+    student, read, reference = teacher.read_with_student(prompt, teacher_prompt, tokens)
+    sampled = torch.tensor(list(completion.logprobs), device=read.device, dtype=read.dtype)
+    decided = decisions(tokens, read)
+    denied = Sampled(prompt, teacher_prompt, tokens, sampled, read, decided, reference)
     if not bool(student.isfinite().all() and denied.teacher.isfinite().all()):
         raise EngineFailure(
             "bad_adapter",

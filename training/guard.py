@@ -12,7 +12,7 @@ from .protocol import GuardReport
 if TYPE_CHECKING:
     from .anchors import Watch
     from .engines.policy import Policy
-    from .snapshots import Replay
+    from .rehearsal import Row
 
 LEAST_AGREEMENT = 0.75
 BUDGETS = 3.0
@@ -21,29 +21,27 @@ CHANGED = 1.0  # nats: an answer that changed altogether counts once, in the dri
 
 @dataclass
 class Guard:
-    """Held-out probes and earlier lessons, as they stood before the lesson."""
+    """Held-out probes and the earlier lessons that held, as they stood before the lesson."""
 
     policy: Policy
     probes: Watch
     left_out: set[str]
-    earlier: Sequence[Replay]
+    earlier: Sequence[Row]
     kl_budget: float
 
     def __post_init__(self) -> None:
         self._before = self.probes.now()
         self._counted = self.probes.mask(self.left_out)
         self._entropy = float(self.probes.entropy(self._before)[self._counted].sum())
-        self._held = [replay for replay in self.earlier if self._holds(replay)]
 
-    def _holds(self, replay: Replay) -> bool:
-        """Whether the student still makes an earlier lesson's decision by itself."""
-        prompt = self.policy.renderer.prompt(replay.messages, replay.tools)
-        tokens = replay.tokens[: replay.decision + 1]
-        return int(self.policy.score(prompt, tokens)[-1].argmax()) == tokens[-1]
+    def _holds(self, row: Row) -> bool:
+        """Whether the student still does by itself what an earlier lesson taught."""
+        choices = self.policy.score(row.prompt, row.tokens, prefix=row.prefix).argmax(-1)
+        return all(int(choices[at]) == row.tokens[at] for at in row.positions)
 
     def earlier_hold(self) -> bool:
         """Whether every earlier lesson that held before the lesson still does."""
-        return all(self._holds(replay) for replay in self._held)
+        return all(self._holds(row) for row in self.earlier)
 
     def look(self) -> GuardReport:
         """Compare the probes with before the lesson."""
@@ -60,7 +58,7 @@ class Guard:
         return GuardReport(
             kl=kl if math.isfinite(kl) else 1e9,
             agreement=agreement,
-            probes=count + len(self._held),
+            probes=count + len(self.earlier),
             entropy_ratio=ratio if math.isfinite(ratio) else 0.0,
             passed=not reason,
             reason=reason,

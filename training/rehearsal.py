@@ -18,6 +18,7 @@ from torch import Tensor
 
 from .case import PLAUSIBLE_PART, Case
 from .engines.batch import Anchor, Batch
+from .engines.generation import Sampling, generate
 from .protocol import Learn
 from .teachers import without
 from .variants import Messages, asking_otherwise, change, renamings, settled_words
@@ -27,9 +28,11 @@ if TYPE_CHECKING:
     from .engines.policy import Policy
     from .engines.prefix import Prefix
     from .engines.rendering import Prompt
+    from .snapshots import Replay
     from .teachers import Teacher
 
 MOST_ALIKE = 2
+MOST_RELATED = 3
 MOST_OTHERWISE = 3
 MOST_TOKENS = 16_384
 MOST_FIGURES = 2**26  # of log-probabilities: a quarter of a GiB, and several times that in a step
@@ -72,12 +75,26 @@ class Rehearsal:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def logprobs(self) -> list[Tensor]:
-        """The student's reading of every row's answer, each ``[n, v]``, with a gradient if on."""
-        if self._batch is None:
+    @property
+    def alike(self) -> list[Row]:
+        """The rows in which the student is to learn the answer."""
+        return [row for row in self.rows if row.teacher is not None]
+
+    @property
+    def otherwise(self) -> list[Row]:
+        """The rows in which the student has to stay as it is."""
+        return [row for row in self.rows if row.teacher is None]
+
+    def logprobs(self, rows: Sequence[Row] | None = None) -> list[Tensor]:
+        """The student's reading of these rows' answers, each ``[n, v]``, with a gradient if on."""
+        rows = self.rows if rows is None else rows
+        if self._batch is None or not rows:
             return []
-        scored = self._batch.logprobs()
-        return [each[: len(row.tokens)] for each, row in zip(scored, self.rows, strict=True)]
+        places = torch.tensor(
+            [self.rows.index(row) for row in rows], device=self._batch.inputs.device
+        )
+        scored = self._batch.logprobs(places)
+        return [each[: len(row.tokens)] for each, row in zip(scored, rows, strict=True)]
 
     @torch.no_grad()
     def miss(self, enough: float) -> tuple[float, float]:
@@ -108,15 +125,58 @@ def lack(logprobs: Tensor, token: int, enough: float) -> float:
     return max(0.0, lacking) if math.isfinite(lacking) else 1.0
 
 
-class Rehearser:
-    """Finds the rows of a lesson, as many as there is room and time for."""
+def earlier_rows(policy: Policy, replays: Sequence[Replay]) -> list[Row]:
+    """What earlier lessons taught and the student still does, as rows that have to stay.
 
-    def __init__(self, policy: Policy, teacher: Teacher, case: Case, request: Learn, reply: Reply):
+    The positions are the lesson's decision and every other token that the adapter has made the
+    student's first choice.
+    """
+    rows: list[Row] = []
+    room = MOST_TOKENS
+    for replay in replays:
+        prompt = policy.renderer.prompt(replay.messages, replay.tools)
+        prefix = policy.prefix(prompt, keep=False) if policy.scope == "answer" else None
+        tokens = torch.tensor(replay.tokens, device=policy.device)
+        now = policy.score(prompt, replay.tokens, prefix=prefix)
+        base = policy.score(prompt, replay.tokens, adapter=False, prefix=prefix)
+        taught = (now.argmax(-1) == tokens) & (base.argmax(-1) != tokens)
+        if int(now[replay.decision].argmax()) != replay.tokens[replay.decision]:
+            continue
+        found = {replay.decision, *(int(at) for at in taught.nonzero()[:, 0])}
+        positions = tuple(sorted(found))
+        kept = replay.tokens[: positions[-1] + 1]
+        room -= len(prompt)
+        held = _probabilities(now, kept)
+        rows.append(Row(prompt, prefix if room > 0 else None, kept, positions, held, None))
+    return rows
+
+
+class Rehearser:
+    """Finds the rows of a lesson, as many as there is room and time for.
+
+    ``related`` are conversations to which the correction speaks as well, and ``earlier`` are the
+    rows of earlier lessons that this one is not to change.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        teacher: Teacher,
+        case: Case,
+        request: Learn,
+        reply: Reply,
+        *,
+        related: Sequence[Messages] = (),
+        earlier: Sequence[Row] = (),
+    ) -> None:
         self.policy = policy
         self.teacher = teacher
         self.case = case
         self.lesson = request.lesson
+        self.max_tokens = request.max_tokens
         self.reply = reply
+        self.related = related
+        self.earlier = earlier
         decode = policy.loaded.tokenizer.decode
         self.denied = str(decode(list(case.denied.tokens[:-1])))
         self.wanted = str(decode(list(case.teacher_answers[0].tokens[:-1])))
@@ -132,7 +192,8 @@ class Rehearser:
         """Rows of both kinds."""
         rows: list[Row] = []
         if self.end[0] in self.policy.end_tokens:
-            rows = [*self._alike(), *self._otherwise()]
+            earlier = [row for row in self.earlier if self._fits(row.prompt)]
+            rows = [*self._alike(), *earlier, *self._related(), *self._otherwise()]
         while rows and self._figures(rows) > MOST_FIGURES:
             rows.pop()
         return Rehearsal(self.policy, rows)
@@ -198,6 +259,36 @@ class Rehearser:
         return Row(
             prompt, prefix, kept, positions, _probabilities(before, kept), teacher[: len(kept)]
         )
+
+    # --- the same in other words ------------------------------------------------------
+
+    def _related(self) -> list[Row]:
+        """Other requests to which the correction speaks, with what the teacher says there."""
+        if self.teacher.refused:
+            return []
+        renderer, lesson = self.policy.renderer, self.lesson
+        rows: list[Row] = []
+        for messages in self.related[:MOST_RELATED]:
+            prompt = renderer.prompt(messages, lesson.tools)
+            taught = renderer.teacher_prompt(messages, lesson.tools, self.case.block)
+            if not self._fits(prompt, taught):
+                break
+            prefix = self._prefix(taught)
+            with self.teacher.speaking():
+                said = generate(
+                    self.policy,
+                    taught,
+                    Sampling(0, self.max_tokens),
+                    check=self.reply.check,
+                    prefix=prefix,
+                )
+            if said.stop_reason != "stop":
+                continue
+            read = self.teacher.score(taught, said.tokens, prefix)
+            row = self._row_alike(prompt, said.tokens, read)
+            if row is not None:
+                rows.append(row)
+        return rows
 
     # --- what the user asks for otherwise ---------------------------------------------
 

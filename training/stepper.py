@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .case import Sampled
     from .engines.adapter import State
     from .engines.policy import Policy
-    from .rehearsal import Rehearsal
+    from .rehearsal import Rehearsal, Row
 
 ANCHORS_A_STEP = 16
 RESTORING = 1.5
@@ -111,8 +111,9 @@ class Stepper:
         loss = self._distilled(student, answer.teacher, tokens, answer.logprobs)
         chosen = self.settings.loss
         if self.settings.kl_coef and self.moved:
-            reference = self.policy.score(answer.prompt, answer.tokens, adapter=False)
-            near = objectives.reference_loss(chosen, student, reference, tokens)
+            if answer.reference is None:
+                answer.reference = self.policy.score(answer.prompt, answer.tokens, adapter=False)
+            near = objectives.reference_loss(chosen, student, answer.reference, tokens)
             loss = loss + self.settings.kl_coef * near.mean()
         return loss
 
@@ -122,17 +123,23 @@ class Stepper:
         per_token = self.settings.loss.per_token(student, teacher, tokens, sampled)
         return objectives.aggregate(per_token, objectives.informative(student, teacher))
 
-    def _rehearsal_losses(self) -> tuple[list[Tensor], list[Tensor]]:
-        """The losses of the rows alike, and of those that have to stay as they are."""
-        more: list[Tensor] = []
-        stay: list[Tensor] = []
-        for row, student in zip(self.rehearsal.rows, self.rehearsal.logprobs(), strict=True):
-            if row.teacher is None:
-                stay += [-student[at][row.tokens[at]] for at in row.positions]
-                continue
+    def _alike_losses(self) -> list[Tensor]:
+        """The distillation losses of the requests that are rehearsed."""
+        rows = self.rehearsal.alike
+        found: list[Tensor] = []
+        for row, student in zip(rows, self.rehearsal.logprobs(rows), strict=True):
+            assert row.teacher is not None
             tokens = torch.tensor(row.tokens, device=student.device)
-            more.append(self._distilled(student, row.teacher, tokens, row.before.log()))
-        return more, stay
+            found.append(self._distilled(student, row.teacher, tokens, row.before.log()))
+        return found
+
+    def _staying(self, row: Row) -> State:
+        """The gradient of what a row otherwise would lose."""
+        student = self.policy.score_with_gradient(row.prompt, row.tokens, row.prefix)
+        loss = -torch.stack([student[at][row.tokens[at]] for at in row.positions]).mean()
+        gradient = self._zeros()
+        self._add(gradient, loss, 1.0)
+        return gradient
 
     def _anchor_loss(self) -> Tensor:
         """Forward KL from before the lesson on some anchors, a mean over their tokens."""
@@ -149,15 +156,12 @@ class Stepper:
         """The loss, the norm of its gradient, and the gradient that keeps off the anchors."""
         total = 0.0
         gradient = self._zeros()
-        more, stay = self._rehearsal_losses()
+        more = self._alike_losses()
         count = len(answers) + len(more)
         for answer in answers:
             loss = self._answer_loss(answer) / count
             total += float(loss.detach())
             self._add(gradient, loss, 1.0)
-        staying = self._zeros() if stay else None
-        if staying is not None:
-            self._add(staying, torch.stack(stay).mean(), 1.0, again=bool(more))
         if more:
             loss = torch.stack(more).sum() / count
             total += float(loss.detach())
@@ -165,27 +169,39 @@ class Stepper:
         norm = _norm(gradient)
         if not math.isfinite(norm) or not math.isfinite(total):
             raise NonFinite
-        if staying is not None:
-            lacking, otherwise = self._miss(targets) if self.moved else (1.0, 0.0)
-            self.restraining = bool(otherwise) and not lacking
-            if self.restraining:
-                gradient, staying = staying, gradient
-            turn_away(gradient, staying, STAYING)
+        gradient = self._kept_to_itself(gradient, targets)
         if self.moved and bool(self.counted.any()):
             anchors = self._zeros()
             self._add(anchors, self._anchor_loss(), 1.0)
             turn_away(gradient, anchors, RESTORING)
         return total, norm, gradient
 
+    def _kept_to_itself(self, gradient: State, targets: Sequence[Target]) -> State:
+        """The gradient without what would take rows otherwise along, each row in its turn.
+
+        Where the lesson is there and rows gave way all the same, it is those that are followed.
+        """
+        rows = self.rehearsal.otherwise
+        lacking, otherwise = self._miss(targets) if self.moved and rows else (1.0, 0.0)
+        self.restraining = bool(otherwise) and not lacking
+        if not self.restraining:
+            for row in rows:
+                turn_away(gradient, self._staying(row), STAYING)
+            return gradient
+        staying = self._zeros()
+        for row in rows:
+            for name, part in self._staying(row).items():
+                staying[name].add_(part)
+        turn_away(staying, gradient, STAYING)
+        return staying
+
     def _zeros(self) -> State:
         named = zip(self.adapter.names, self.adapter.parameters, strict=True)
         return {name: torch.zeros_like(parameter) for name, parameter in named}
 
-    def _add(self, gradient: State, loss: Tensor, weight: float, *, again: bool = False) -> None:
-        """Add the gradient of a loss; ``again`` says that its graph is still wanted."""
-        found = torch.autograd.grad(
-            loss, self.adapter.parameters, allow_unused=True, retain_graph=again
-        )
+    def _add(self, gradient: State, loss: Tensor, weight: float) -> None:
+        """Add the gradient of a loss."""
+        found = torch.autograd.grad(loss, self.adapter.parameters, allow_unused=True)
         for name, part in zip(self.adapter.names, found, strict=True):
             if part is not None:
                 gradient[name].add_(part, alpha=weight)
@@ -231,6 +247,11 @@ class Stepper:
             return price if math.isfinite(price) else math.inf
 
         choice = search(miss, cost, self.settings.kl_budget)
+        if self.restraining:
+            self.adapter.move(start, direction, choice.scale)
+            if self._miss(targets)[0]:
+                # What keeps a lesson to itself may not cost the lesson.
+                choice = Choice(0.0, 0.0, follows=False)
         if choice.scale not in from_base:
             cost(choice.scale)
         return choice, from_base[choice.scale]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from .engines.batch import Reading, read_together
 from .protocol import TeacherKind
 
 if TYPE_CHECKING:
@@ -90,6 +91,23 @@ class Teacher:
         if 0 <= at < len(tokens) and tuple(tokens[:at]) == self.refused[:-1]:
             return without(spoken, at, self.refused[-1])
         return spoken
+
+    def read_with_student(
+        self, prompt: Prompt, teacher_prompt: Prompt, tokens: tuple[int, ...]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """What student, teacher and reference say of an answer before the lesson's first step.
+
+        Each is ``[n, v]``. They are read together where the teacher has the weights of one of
+        the others.
+        """
+        student, reference = Reading(prompt, tokens), Reading(prompt, tokens, adapter=False)
+        if self.settings.kind in ("before", "live", "frozen"):
+            adapter = self.settings.kind != "frozen"
+            taught = Reading(teacher_prompt, tokens, adapter)
+            first, second, third = read_together(self.policy, [student, taught, reference])
+            return first, second, third
+        first, third = read_together(self.policy, [student, reference])
+        return first, self.score(teacher_prompt, tokens), third
 
     def follow(self) -> None:
         """After a step: let the moving average follow the student."""

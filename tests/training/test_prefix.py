@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 from continualcode_tui.training.bank import ANCHORS
-from continualcode_tui.training.engines.batch import Anchor, Batch, answer_together
+from continualcode_tui.training.engines import batch
+from continualcode_tui.training.engines.batch import (
+    Anchor,
+    Batch,
+    Reading,
+    answer_together,
+    read_together,
+)
 from continualcode_tui.training.engines.generation import Sampling, generate
 from continualcode_tui.training.engines.prefix import Prefix, PrefixCache
 from continualcode_tui.training.engines.rendering import Prompt
@@ -192,3 +199,32 @@ def test_cancelling_a_long_prefix_stops_between_chunks(make_policy, monkeypatch)
         policy.prefix(prompt, check=check)
     assert quiet().is_cancelled() is False
     assert len(policy.prefixes) == 0
+
+
+@pytest.mark.parametrize("scope", ["answer", "everywhere"])
+@pytest.mark.parametrize("room", [batch.MOST_TOKENS_TOGETHER, 0])
+def test_student_teacher_and_reference_are_read_together(make_policy, monkeypatch, scope, room):
+    monkeypatch.setattr(batch, "MOST_TOKENS_TOGETHER", room)
+    policy = make_policy(scope=scope)
+    short = policy.renderer.prompt(SHOW, ())
+    long = policy.renderer.teacher_prompt(SHOW, (), "use cat and nothing else for that")
+    wanted = [
+        Reading(short, COMPLETION),
+        Reading(long, COMPLETION[:7]),
+        Reading(short, COMPLETION, adapter=False),
+    ]
+    passes: list[int] = []
+    forward = policy.adapter.model.forward
+    monkeypatch.setattr(
+        policy.adapter.model, "forward", lambda **k: passes.append(1) or forward(**k)
+    )
+    for reading in wanted:
+        if scope == "answer":
+            policy.prefix(reading.prompt)
+    passes.clear()
+    found = read_together(policy, wanted)
+    assert len(passes) == (1 if room else 3)
+    for reading, read in zip(wanted, found, strict=True):
+        alone = policy.score(reading.prompt, reading.tokens, adapter=reading.adapter)
+        assert (read - alone).abs().max() < CLOSE
+    assert (found[0] - found[2]).abs().max() > 0.1

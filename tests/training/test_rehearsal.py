@@ -10,7 +10,13 @@ from continualcode_tui.training.engines.generation import Sampling, generate
 from continualcode_tui.training.learner import Learner, LearnSettings
 from continualcode_tui.training.protocol import ChatMessage
 from continualcode_tui.training.rehearsal import Rehearsal, Rehearser, lack
-from continualcode_tui.training.stepper import LEAST_CONFIDENCE, turn_away
+from continualcode_tui.training.stepper import (
+    LEAST_CONFIDENCE,
+    Stepper,
+    StepSettings,
+    Target,
+    turn_away,
+)
 from continualcode_tui.training.teachers import REFUSAL, Teacher, TeacherSettings, without
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,6 +26,7 @@ from .conftest import (
     SHOW,
     call_of,
     denied_completion,
+    equal,
     learn_request,
     lesson,
     quiet,
@@ -87,6 +94,33 @@ def test_rows_otherwise_are_requests_whose_words_the_student_heeds(rehearser, mo
     assert all(row.teacher is not None for row in rehearser.find().rows)
 
 
+def test_requests_to_which_the_correction_speaks_as_well_are_learned_from(rehearser):
+    bravo = (SHOW[0], ChatMessage(role="user", content="show bravo.py"))
+    thanks = (SHOW[0], ChatMessage(role="user", content="hello, who are you?"))
+    rehearser.renamings = []
+    rehearser.related = [thanks, bravo]
+    (row,) = [row for row in rehearser.find().rows if row.teacher is not None]
+    assert row.prompt == rehearser.policy.renderer.prompt(bravo, ())
+    said = rehearser.policy.renderer.encode('<tool_call>\n{"name": "bash"')
+    assert row.tokens[: len(said) - 1] == tuple(said[:-1])
+    for at in row.positions:
+        assert int(row.teacher[at].argmax()) == row.tokens[at]
+
+
+def test_what_an_earlier_lesson_taught_has_to_stay(engine):
+    policy = engine.policy
+    assert engine.learn(learn_request(lesson(denied_completion(engine))), quiet()).proved
+    (manifest,) = engine.store.chain(engine._snapshot)
+    replay = manifest.replay
+    (row,) = rehearsal.earlier_rows(policy, [replay])
+    assert replay.decision in row.positions
+    assert row.teacher is None
+    assert Rehearsal(policy, [row]).miss(0.9) == (0.0, 0.0)
+    with policy.holding(policy.adapter.initial()):
+        assert Rehearsal(policy, [row]).miss(0.9)[1] > 0
+        assert rehearsal.earlier_rows(policy, [replay]) == []
+
+
 @pytest.mark.parametrize("limit", ["MOST_TOKENS", "PATIENCE_SECONDS", "MOST_FIGURES"])
 def test_without_room_or_time_nothing_is_rehearsed(rehearser, monkeypatch, limit):
     monkeypatch.setattr(rehearsal, limit, 0)
@@ -135,6 +169,32 @@ def test_a_lesson_can_be_taken_on_its_request_alone(engine):
         result = learner.learn(request, bank, quiet(), lambda commit: "x")
     assert result.outcome == "learned"
     assert seen == [0]
+
+
+def test_what_keeps_a_lesson_to_itself_does_not_cost_the_lesson(engine, monkeypatch):
+    """A restraining step from which the lesson suffers is put back."""
+    policy = engine.policy
+    denied = denied_completion(engine)
+    teacher = Teacher(policy, TeacherSettings(), policy.adapter.state())
+    case = cases.prepare(policy, teacher, lesson(denied))
+    bank = engine._bank_for(())
+    bank.finish(lambda: None)
+    at = case.denied.decision
+    kept = denied.tokens[: at + 1]
+    prefix = policy.prefix(case.prompt)
+    held = case.student.exp()[range(at + 1), list(kept)]
+    # The very answer that was denied has to stay: nothing does both.
+    row = rehearsal.Row(case.prompt, prefix, kept, (at,), held, None)
+    steps = Stepper(policy, StepSettings(), bank.anchors, set(), Rehearsal(policy, []))
+    targets = [Target(case.denied, at, case.denied.wanted(at), 0.6)]
+    assert steps.step([case.denied], targets).choice.follows
+    learned = policy.adapter.state()
+    steps.rehearsal = Rehearsal(policy, [row])
+    result = steps.step([case.denied], targets)
+    assert steps.restraining
+    assert result.choice.scale == 0
+    assert not result.unsettled
+    assert equal(learned, policy.adapter.state())
 
 
 numbers = st.lists(st.floats(-10, 10), min_size=3, max_size=3)

@@ -10,7 +10,7 @@ from .pupils import Denial, Effort, Pupil
 from .world import LONGEST_ANSWER, TOOL_SCHEMAS, World, silent
 
 TEMPERATURE = 0.3
-EARLIER_LESSONS = 8
+EARLIER_LESSONS = 16
 
 
 class Ours(Pupil):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -20,6 +20,39 @@ if TYPE_CHECKING:
 
     from .policy import Policy
     from .rendering import Prompt
+
+# PEFT's names for a row that the adapter reads, and for one that the base reads alone.
+ADAPTER, NO_ADAPTER = "default", "__base__"
+MOST_TOKENS_TOGETHER = 8_192
+MOST_FIGURES_TOGETHER = 2**26  # of log-probabilities: a quarter of a GiB
+
+
+@dataclass(frozen=True)
+class Reading:
+    """An answer to a prompt, read with the adapter or without."""
+
+    prompt: Prompt
+    tokens: tuple[int, ...]
+    adapter: bool = True
+
+
+@torch.no_grad()
+def read_together(policy: Policy, readings: Sequence[Reading]) -> list[Tensor]:
+    """Log-probabilities of several readings, each ``[n, v]``, in one forward pass.
+
+    One after the other where so many tokens or figures side by side would take too much memory.
+    """
+    tokens = sum(len(r.prompt) + len(r.tokens) for r in readings)
+    figures = len(readings) * max(len(r.tokens) for r in readings) * policy.vocabulary
+    if tokens > MOST_TOKENS_TOGETHER or figures > MOST_FIGURES_TOGETHER:
+        return [policy.score(r.prompt, r.tokens, adapter=r.adapter) for r in readings]
+    cached = policy.scope == "answer"
+    anchors = [
+        Anchor("", r.prompt, policy.prefix(r.prompt) if cached else Prefix((), None), r.tokens)
+        for r in readings
+    ]
+    read = Batch(policy, anchors).mixed([r.adapter for r in readings])
+    return [row[: len(r.tokens)] for row, r in zip(read, readings, strict=True)]
 
 
 @dataclass
@@ -101,16 +134,28 @@ class Batch:
         """Log-probabilities of the chosen rows' answers, ``[b, n, v]``, with a gradient if on."""
         if rows is None:
             rows = torch.arange(len(self.anchors), device=self.policy.device)
-        self.policy.tokens_scored += int(self.real[rows].sum())
         with self.policy.adapter.active(adapter):
-            output = self.policy.adapter.model(
-                input_ids=self.inputs[rows],
-                attention_mask=self._mask[rows],
-                position_ids=self._ids[rows],
-                past_key_values=self._cache(rows) if self.cached else None,
-                use_cache=self.cached,
-                logits_to_keep=0,
-            )
+            return self._read(rows)
+
+    @torch.no_grad()
+    def mixed(self, adapter: Sequence[bool]) -> Tensor:
+        """Log-probabilities of all rows, ``[b, n, v]``, the adapter on in some of them only."""
+        rows = torch.arange(len(self.anchors), device=self.policy.device)
+        if all(adapter):
+            return self._read(rows)
+        return self._read(rows, adapter_names=[ADAPTER if on else NO_ADAPTER for on in adapter])
+
+    def _read(self, rows: Tensor, **options: Any) -> Tensor:
+        self.policy.tokens_scored += int(self.real[rows].sum())
+        output = self.policy.adapter.model(
+            input_ids=self.inputs[rows],
+            attention_mask=self._mask[rows],
+            position_ids=self._ids[rows],
+            past_key_values=self._cache(rows) if self.cached else None,
+            use_cache=self.cached,
+            logits_to_keep=0,
+            **options,
+        )
         where = self._where[rows][:, :, None].expand(-1, -1, output.logits.shape[-1])
         return output.logits.gather(1, where).float().log_softmax(-1)
 

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from .policy import Policy
 
 DEFAULT_OBJECTIVE: Objective = "forward_kl"
-EARLIER_LESSONS = 8
+EARLIER_LESSONS = 16
 
 
 def default_data_dir() -> Path:

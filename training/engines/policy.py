@@ -106,7 +106,9 @@ class Policy:
                 return self._uncached(prompt, completion, adapter)
             return self._answer(prefix or self.prefix(prompt), prompt, completion, adapter)
 
-    def score_with_gradient(self, prompt: Prompt, completion: Sequence[int]) -> Tensor:
+    def score_with_gradient(
+        self, prompt: Prompt, completion: Sequence[int], prefix: Prefix | None = None
+    ) -> Tensor:
         """The student's log-probabilities, ``[n, v]``, with a gradient in the adapter.
 
         With scope ``answer`` nothing before the header depends on the adapter, so leaving the
@@ -115,7 +117,7 @@ class Policy:
         self.tokens_scored += len(completion)
         if self.scope == "everywhere":
             return self._uncached(prompt, completion, adapter=True)
-        return self._answer(self.prefix(prompt), prompt, completion, adapter=True)
+        return self._answer(prefix or self.prefix(prompt), prompt, completion, adapter=True)
 
     def _answer(
         self, prefix: Prefix, prompt: Prompt, completion: Sequence[int], adapter: bool
