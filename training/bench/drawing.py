@@ -15,6 +15,7 @@ from typing import Any
 from ..practice.episodes import system
 from ..practice.tasks import SHARES
 from ..practice.tasks.base import Choice, Option, Task
+from ..practice.tasks.commands import CommandTask
 from ..practice.tasks.talk import Talk
 from ..practice.vocabulary import Names
 from ..practice.wording import correct, say, sections
@@ -155,6 +156,7 @@ class Draft:
             others=tuple(filter(None, others)),
             near=(*self._settled(), *self._elsewhere()),
             further=tuple(alike[OTHERS - 1 :]),
+            irrelevant=self._irrelevant(),
         )
 
     def _value(self, option: Option, old: str) -> str | None:
@@ -255,6 +257,20 @@ class Draft:
             task = names.rng.choice(kinds)(names)
             if all(option.wordings != self.option.wordings for option in task.options.values()):
                 yield Request(kind="task", messages=opening(names, task))
+
+    def _irrelevant(self) -> str:
+        """A correction of another task, in which nothing can be meant for this one."""
+        mine = {option.wordings for option in self.task.options.values()}
+        for at in itertools.count():
+            names = held_out(f"{self.key}/irrelevant/{at}")
+            task = names.rng.choice(KINDS)(names)
+            correction = task.correction(task.decide())
+            shell = isinstance(task, CommandTask) and isinstance(self.task, CommandTask)
+            if correction and not shell and type(task) is not type(self.task):
+                option = task.options.get(correction.option)
+                if option is not None and option.wordings not in mine:
+                    return correct(correction.text, names)
+        raise AssertionError("the numbers came to an end")
 
 
 def unrelated() -> Iterator[tuple[tuple[ChatMessage, ...], frozenset[str]]]:

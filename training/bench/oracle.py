@@ -46,7 +46,7 @@ class BenchCase(Plain):
     """One rule: the corrected request, others of its kind, and requests that it is not about.
 
     ``prior`` is the student's probability of the right call, over the tokens that are not its
-    own first choice.
+    own first choice. ``irrelevant`` is a correction that has nothing to do with the request.
     """
 
     seed: int
@@ -59,6 +59,7 @@ class BenchCase(Plain):
     others: tuple[Request, ...]
     near: tuple[Request, ...]
     further: tuple[Request, ...]
+    irrelevant: str
     prior: float = 0.0
 
 

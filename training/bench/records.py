@@ -23,7 +23,8 @@ class Record(Plain):
     ``others`` are the verdicts on held-out requests of the corrected kind, and ``near`` says
     which near misses kept their answer. ``course`` has the share of ``others`` that were right
     after each further correction, the first included. In a sequence ``held[n]`` says of each
-    lesson so far whether its request is answered rightly after lesson ``n``.
+    lesson so far whether its request is answered rightly after lesson ``n``. ``irrelevant`` is
+    what our lesson came to with a correction that has nothing to do with the request.
     """
 
     part: Part
@@ -47,6 +48,7 @@ class Record(Plain):
     outcome: str = ""
     course: tuple[float, ...] = ()
     held: tuple[tuple[bool, ...], ...] = ()
+    irrelevant: str = ""
 
     @property
     def key(self) -> Key:

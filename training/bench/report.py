@@ -154,8 +154,6 @@ def _costs(results: Results) -> str:
     rows: list[Sequence[str]] = []
     for one in results.arms:
         records = results.of(one, "lesson")
-        outcomes = [r.outcome for r in records if r.outcome]
-        counted = ", ".join(f"{outcomes.count(o)} {o}" for o in dict.fromkeys(outcomes))
         rows.append(
             (
                 one.name,
@@ -163,10 +161,19 @@ def _costs(results: Results) -> str:
                 over_seeds(records, lambda r: r.seconds).shown(),
                 over_seeds(records, lambda r: r.tokens_sampled).shown(0),
                 over_seeds(records, lambda r: r.moved).shown(3),
-                counted.replace("_", " ") or "–",
+                _counted([r.outcome for r in records]),
+                _counted([r.irrelevant for r in records]),
             )
         )
-    return table(("arm", "steps", "seconds", "tokens sampled", "moved", "its own verdict"), rows)
+    heads = ("arm", "steps", "seconds", "tokens sampled", "moved", "its own verdict")
+    return table((*heads, "of an irrelevant correction"), rows)
+
+
+def _counted(outcomes: Sequence[str]) -> str:
+    """How often each outcome came about, in words."""
+    known = [outcome for outcome in outcomes if outcome]
+    counted = ", ".join(f"{known.count(o)} {o}" for o in dict.fromkeys(known))
+    return counted.replace("_", " ") or "–"
 
 
 def _strata(results: Results) -> str:

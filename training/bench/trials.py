@@ -118,6 +118,7 @@ class Trial:
         drift, agreement = self._drift([case])
         sampled = self._retries(case.corrected)
         moved = self.world.moved(case.corrected.messages, denied)
+        course = () if sweep else self._course(case, asked)
         return Record(
             part="sweep" if sweep else "lesson",
             arm=self.arm.name,
@@ -138,8 +139,18 @@ class Trial:
             seconds=round(effort.seconds, 4),
             tokens_sampled=effort.sampled,
             outcome=effort.outcome,
-            course=() if sweep else self._course(case, asked),
+            course=course,
+            irrelevant="" if sweep else self._irrelevant(case),
         )
+
+    def _irrelevant(self, case: BenchCase) -> str:
+        """What comes of a correction that is not about the request, where the arm can refuse it."""
+        if self.arm.rule != "ours" or self.arm.shown:
+            return ""
+        self.pupil.start()
+        beside = case.corrected.model_copy(update={"correction": case.irrelevant})
+        effort = self._correct(beside)
+        return effort.outcome if effort else ""
 
     def _course(self, case: BenchCase, asked: Asked) -> tuple[float, ...]:
         """The share of the kind that is right after each correction, until all are."""
