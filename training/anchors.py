@@ -12,9 +12,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .bank import ANCHORS, PROBES, BankEntry
+from .bank import ANCHORS, KINDRED, PROBES, BankEntry
 from .engines.batch import Anchor, Batch, answer_together, sequence_kl
 from .engines.policy import Policy
+from .engines.prefix import Prefix
 from .engines.rendering import Prompt
 from .protocol import ToolSchema
 
@@ -24,6 +25,7 @@ LARGE_ANSWER_TOKENS = 24
 ROWS_AT_ONCE = 24
 LARGE_ROWS_AT_ONCE = 4
 PAIRS_TOGETHER = 6
+LARGE_KINDRED = 12
 PATIENCE_SECONDS = 20.0
 BANK_VERSION = 3
 SHIPPED_ANSWERS = "answers.json"
@@ -137,8 +139,20 @@ class Watch:
         return torch.tensor(keep, device=self.batch.inputs.device)
 
 
+@dataclass(frozen=True)
+class Kindred:
+    """A common request in other words, among which a lesson looks for its own kind."""
+
+    entry: BankEntry
+    prompt: Prompt
+    prefix: Prefix
+
+
 class Bank:
-    """Anchors and probes for one model and one set of tools, prepared piece by piece."""
+    """Anchors, probes and kindred requests for one model and one set of tools.
+
+    They are prepared piece by piece.
+    """
 
     def __init__(self, policy: Policy, tools: tuple[ToolSchema, ...], folder: Path | None) -> None:
         self.policy = policy
@@ -147,6 +161,8 @@ class Bank:
         self.file = AnswerFile(folder, policy.loaded.identity, beside)
         large = policy.vocabulary > LARGE_VOCABULARY
         self._limit = LARGE_ANSWER_TOKENS if large else ANSWER_TOKENS
+        self._kindred = KINDRED[:: len(KINDRED) // LARGE_KINDRED] if large else KINDRED
+        self.kindred: list[Kindred] = []
         self._steps = self._prepare()
         self._anchors: Watch | None = None
         self._probes: Watch | None = None
@@ -154,7 +170,7 @@ class Bank:
     @property
     def ready(self) -> bool:
         """Whether every piece is prepared."""
-        return self._probes is not None
+        return self._probes is not None and len(self.kindred) == len(self._kindred)
 
     @property
     def anchors(self) -> Watch:
@@ -195,6 +211,10 @@ class Bank:
         self._anchors = Watch(self.policy, ANCHORS[: len(made)], [pair[0] for pair in made])
         yield True
         self._probes = Watch(self.policy, PROBES[: len(made)], [pair[1] for pair in made])
+        for entry in self._kindred:
+            yield True
+            rendered = self._rendered(entry)
+            self.kindred.append(Kindred(entry, rendered.prompt, rendered.prefix))
 
     def _rendered(self, entry: BankEntry) -> Anchor:
         """One entry with its prefix, and the base's answer if it is known."""

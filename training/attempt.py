@@ -14,13 +14,14 @@ from .case import Case, Sampled
 from .engines.generation import Sampling, generate
 from .guard import Guard
 from .protocol import Completion, GuardReport, Learn, Outcome, StepMetrics
-from .rehearsal import Rehearsal, Rehearser, earlier_rows
+from .reach import Reach
+from .rehearsal import MOST_RELATED, Rehearsal, Rehearser, earlier_rows
 from .snapshots import Replay
 from .stepper import NonFinite, Stepper, StepResult, Target, confidence
 from .teachers import Teacher, TeacherSettings
 
 if TYPE_CHECKING:
-    from .anchors import Bank, Watch
+    from .anchors import Bank
     from .engine import Reply
     from .engines.adapter import State
     from .learner import Learner
@@ -75,15 +76,13 @@ class Attempt:
         self.slipped = self._slipped()
         self.reply = reply
         self.progress = progress
-        self.own_related = self._related(bank.anchors)
+        reach = Reach(self.policy, case, request, reply)
+        self.own_related = reach.watched(bank.anchors)
         left_out = self.own_related | learner.earlier_related
-        kept = [replay for replay in learner.earlier if not self._overrules(replay)]
-        earlier = earlier_rows(self.policy, kept)
+        earlier = earlier_rows(self.policy, [r for r in learner.earlier if not reach.overrules(r)])
         rehearsal = Rehearsal(self.policy, ())
         if self.settings.rehearse:
-            related = [
-                entry.messages() for entry in bank.anchors.entries if entry.id in self.own_related
-            ]
+            related = reach.kindred(bank.kindred, MOST_RELATED)
             rehearsal = Rehearser(
                 self.policy, teacher, case, request, reply, related=related, earlier=earlier
             ).find()
@@ -91,13 +90,11 @@ class Attempt:
         self.guard = Guard(
             policy=self.policy,
             probes=bank.probes,
-            left_out=self._related(bank.probes),
+            left_out=reach.watched(bank.probes),
             earlier=earlier,
             kl_budget=self.settings.step.kl_budget,
         )
         self.deadline = time.monotonic() + TIME_BUDGET_SECONDS
-
-    # --- what the lesson is about -----------------------------------------------------
 
     def _slipped(self) -> bool:
         """Whether the student wanted what the teacher wants and drew the denied token by chance.
@@ -112,47 +109,6 @@ class Attempt:
             self.request.temperature
         )
 
-    def _related(self, watch: Watch) -> set[str]:
-        """The watched prompts to which the correction speaks as well.
-
-        They answer like the denied completion up to its decision token, and the correction,
-        shown there, turns that token into the one that it wants here. Where the decision is
-        which tool to use, that token has to be the denied one too: there a correction is
-        easily taken further than it was meant.
-        """
-        position = self.case.denied.decision
-        assert position is not None
-        before = self.case.denied.tokens[:position]
-        denied = self.case.denied.tokens[position]
-        wanted = self.case.denied.wanted(position)
-        inside = '"arguments"' in str(self.policy.loaded.tokenizer.decode(list(before)))
-        found: set[str] = set()
-        for anchor, entry in zip(watch.anchors, watch.entries, strict=True):
-            if anchor.answer[:position] != before or len(anchor.answer) <= position:
-                continue
-            if anchor.answer[position] != denied and not inside:
-                continue
-            if anchor.answer[position] == wanted:
-                continue
-            self.reply.check()
-            said = cases.related(
-                self.policy,
-                self.case,
-                entry.messages(),
-                self.request.lesson.tools,
-                anchor.answer[: position + 1],
-                seed=anchor.prefix,
-            )
-            if said == wanted:
-                found.add(anchor.id)
-        return found
-
-    def _overrules(self, replay: Replay) -> bool:
-        """Whether the correction, shown there, changes an earlier lesson's decision too."""
-        tokens = replay.tokens[: replay.decision + 1]
-        said = cases.related(self.policy, self.case, replay.messages, replay.tools, tokens)
-        return said != tokens[-1]
-
     # --- rounds -----------------------------------------------------------------------
 
     def run(self) -> tuple[Outcome, str]:
@@ -165,7 +121,7 @@ class Attempt:
                 if number > 1 and not self.teacher.stands_still:
                     self._read_again(answers)
                 try:
-                    result = self.stepper.step(answers, self._targets(answers, failures))
+                    result = self.stepper.step(answers, self.targets(answers, failures))
                 except NonFinite:
                     return "rolled_back", "The step was not finite, so the weights were put back."
                 self.teacher.follow()
@@ -180,7 +136,7 @@ class Attempt:
                     f"Taken back: {self.progress.guard.reason}. The correction stays in view.",
                 )
             with self.reply.stage("retry"):
-                sampled, complaint = self._retry(number)
+                sampled, complaint = self.retry(number)
             if not complaint:
                 self.progress.proved = True
                 return "learned", self._praise(number)
@@ -211,7 +167,7 @@ class Attempt:
         steps = "one step" if number == 1 else f"{number} steps"
         return f"Learned in {steps}: the retry follows without seeing the correction."
 
-    def _targets(self, answers: Sequence[Sampled], failures: int) -> list[Target]:
+    def targets(self, answers: Sequence[Sampled], failures: int) -> list[Target]:
         """What the student has to choose for the step to have gone far enough."""
         targets: list[Target] = []
         for answer in answers:
@@ -224,7 +180,7 @@ class Attempt:
                 targets.append(Target(answer, position, token, enough))
         return targets
 
-    def _retry(self, number: int) -> tuple[Sampled, str | None]:
+    def retry(self, number: int) -> tuple[Sampled, str | None]:
         """Sample without the correction and ask the teacher; returns why it does not follow."""
         seed = None if self.request.seed is None else self.request.seed + number
         retry = generate(

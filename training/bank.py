@@ -1,7 +1,8 @@
 """Requests that no lesson is about: anchors, which hold a step back, and probes, which watch it.
 
-They read like the program's own conversations and ask for what coding agents are asked for.
-What the base model answers to them is made once per model; see ``anchors.py``.
+And kindred ones: the common requests once more in other words, among which a lesson finds those
+that are of its kind after all. All of them read like the program's own conversations. What the base
+model answers to anchors and probes is made once per model; see ``anchors.py``.
 """
 
 from __future__ import annotations
@@ -191,4 +192,72 @@ PROBES: tuple[BankEntry, ...] = (
     BankEntry("p22", "clock", _CLOCK, "rename timer.py to alarm.py"),
     BankEntry("p23", "weather", _WEATHER, "is the working tree clean?"),
     BankEntry("p24", "radio", _RADIO, "where is the volume set?"),
+)
+
+_MILL = "README.md mill/gears.py mill/stones.py pyproject.toml tests/test_gears.py"
+_PORT = "harbour.py package.json ships.ts src/crane.js tests/test_harbour.py"
+_CHOIR = "Makefile choir/alto.py choir/bass.py setup.cfg tests/test_alto.py"
+_HIVE = "bees.py honey.py requirements.txt swarm.py test_bees.py"
+_KILN = "docs/glaze.md kiln.toml pots/__init__.py pots/clay.py pots/fire.py"
+_DEPOT = "index.ts package.json src/crates.ts src/pallets.ts style.css"
+
+_SWARM_TEST = _read(
+    "test_bees.py",
+    "from bees import swarm",
+    "",
+    "",
+    "def test_swarm():",
+    "    assert swarm(2) == 5",
+)
+_KILN_CODE = _read("pots/fire.py", "def heat(n):", "    return n - 1", "", "hot = heat(3)")
+
+KINDRED: tuple[BankEntry, ...] = (
+    BankEntry("k01", "mill", _MILL, "let me see mill/gears.py"),
+    BankEntry("k02", "kiln", _KILN, "what does pots/clay.py look like?"),
+    BankEntry("k03", "depot", _DEPOT, "print the file src/crates.ts"),
+    BankEntry("k04", "choir", _CHOIR, "do the tests in tests/test_alto.py pass"),
+    BankEntry("k05", "hive", _HIVE, "please test test_bees.py"),
+    BankEntry("k06", "mill", _MILL, "run all the tests"),
+    BankEntry("k07", "port", _PORT, "where do we use load_crane?"),
+    BankEntry("k08", "hive", _HIVE, "look for queen_count in the code"),
+    BankEntry("k09", "kiln", _KILN, "grep for max_heat in pots"),
+    BankEntry("k10", "depot", _DEPOT, "give me all the ts files"),
+    BankEntry("k11", "choir", _CHOIR, "what py files do we have in choir"),
+    BankEntry("k12", "kiln", _KILN, "list every md file"),
+    BankEntry("k13", "mill", _MILL, "make a commit: oil the gears"),
+    BankEntry("k14", "port", _PORT, "commit this, message tidy the crane"),
+    BankEntry("k15", "hive", _HIVE, "save my work with the commit message count bees"),
+    BankEntry("k16", "hive", _HIVE, "execute swarm.py"),
+    BankEntry("k17", "port", _PORT, "start the script harbour.py please"),
+    BankEntry("k18", "mill", _MILL, "we need the package attrs"),
+    BankEntry("k19", "hive", _HIVE, "get me the python library tqdm"),
+    BankEntry("k20", "depot", _DEPOT, "we need the package zod"),
+    BankEntry("k21", "port", _PORT, "get me the npm library chalk"),
+    BankEntry("k22", "kiln", _KILN, "please test that cool in pots/fire.py returns 8"),
+    BankEntry(
+        "k23", "choir", _CHOIR, "add a unit test for hum from choir/bass.py, the result is 12"
+    ),
+    BankEntry("k24", "mill", _MILL, "tidy up the layout of mill/stones.py"),
+    BankEntry("k25", "hive", _HIVE, "please reformat honey.py"),
+    BankEntry("k26", "choir", _CHOIR, "lint choir/alto.py"),
+    BankEntry("k27", "kiln", _KILN, "are there lint errors in pots/clay.py?"),
+    BankEntry("k28", "mill", _MILL, "type check mill/gears.py"),
+    BankEntry("k29", "choir", _CHOIR, "do the types in choir/bass.py add up?"),
+    BankEntry("k30", "hive", _HIVE, "remove honey.py"),
+    BankEntry("k31", "depot", _DEPOT, "get rid of src/pallets.ts"),
+    BankEntry("k32", "kiln", _KILN, "move pots/clay.py to pots/mud.py"),
+    BankEntry("k33", "choir", _CHOIR, "choir/alto.py should be called choir/tenor.py"),
+    BankEntry("k34", "port", _PORT, "did anything change?"),
+    BankEntry("k35", "mill", _MILL, "show the diff"),
+    BankEntry("k36", "hive", _HIVE, "what happened in the repo lately?"),
+    BankEntry("k37", "choir", _CHOIR, "open the module tempo"),
+    BankEntry("k38", "mill", _MILL, "what is in the lever module?"),
+    BankEntry("k39", "port", _PORT, "line 7 of harbour.py should be depth = 4"),
+    BankEntry("k40", "kiln", _KILN, "set line 12 in pots/fire.py to return heat"),
+    BankEntry("k41", "hive", _HIVE, "install everything that the project needs"),
+    BankEntry("k42", "hive", _HIVE, "test_bees.py fails, repair the test", (_SWARM_TEST,)),
+    BankEntry(
+        "k43", "kiln", _KILN, "there is a bug in heat in pots/fire.py, fix it", (_KILN_CODE,)
+    ),
+    BankEntry("k44", "kiln", _KILN, "rename hot to warm in pots/fire.py", (_KILN_CODE,)),
 )

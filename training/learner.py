@@ -81,13 +81,7 @@ class Learner:
     ) -> LessonResult:
         progress = Progress()
         scored = self.policy.tokens_scored
-        teacher = Teacher(self.policy, self.settings.teacher, before, self.average)
-        with reply.stage("prepare"):
-            bank.finish(reply.check)
-            case = cases.prepare(self.policy, teacher, request.lesson)
-        with reply.stage("gate"):
-            self._teach(case, teacher, request, reply, progress)
-            reason = self._gated(case, request.temperature)
+        case, teacher, reason = self.examine(request, bank, reply, before, progress)
         outcome: Outcome = "gated"
         snapshot: str | None = None
         if not reason:
@@ -120,6 +114,18 @@ class Learner:
             tokens_scored=self.policy.tokens_scored - scored,
             memory_bytes=self.policy.peak_memory(),
         )
+
+    def examine(
+        self, request: Learn, bank: Bank, reply: Reply, before: State, progress: Progress
+    ) -> tuple[Case, Teacher, str]:
+        """The case with what its teacher says, and why it is gated; empty where it is not."""
+        teacher = Teacher(self.policy, self.settings.teacher, before, self.average)
+        with reply.stage("prepare"):
+            bank.finish(reply.check)
+            case = cases.prepare(self.policy, teacher, request.lesson)
+        with reply.stage("gate"):
+            self._teach(case, teacher, request, reply, progress)
+            return case, teacher, self._gated(case, request.temperature)
 
     def _teach(
         self, case: Case, teacher: Teacher, request: Learn, reply: Reply, progress: Progress

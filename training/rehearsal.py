@@ -17,8 +17,7 @@ import torch
 from torch import Tensor
 
 from .case import PLAUSIBLE_PART, Case
-from .engines.batch import Anchor, Batch
-from .engines.generation import Sampling, generate
+from .engines.batch import Anchor, Batch, answer_together
 from .protocol import Learn
 from .teachers import without
 from .variants import Messages, asking_otherwise, change, renamings, settled_words
@@ -32,7 +31,8 @@ if TYPE_CHECKING:
     from .teachers import Teacher
 
 MOST_ALIKE = 2
-MOST_RELATED = 3
+MOST_RELATED = 4
+LONGEST_PART = 3
 MOST_OTHERWISE = 3
 MOST_TOKENS = 16_384
 MOST_FIGURES = 2**26  # of log-probabilities: a quarter of a GiB, and several times that in a step
@@ -173,7 +173,6 @@ class Rehearser:
         self.teacher = teacher
         self.case = case
         self.lesson = request.lesson
-        self.max_tokens = request.max_tokens
         self.reply = reply
         self.related = related
         self.earlier = earlier
@@ -264,30 +263,26 @@ class Rehearser:
 
     def _related(self) -> list[Row]:
         """Other requests to which the correction speaks, with what the teacher says there."""
-        if self.teacher.refused:
-            return []
         renderer, lesson = self.policy.renderer, self.lesson
-        rows: list[Row] = []
-        for messages in self.related[:MOST_RELATED]:
+        prompts: list[tuple[Prompt, Prompt]] = []
+        for messages in self.related if not self.teacher.refused else ():
             prompt = renderer.prompt(messages, lesson.tools)
             taught = renderer.teacher_prompt(messages, lesson.tools, self.case.block)
-            if not self._fits(prompt, taught):
-                break
-            prefix = self._prefix(taught)
-            with self.teacher.speaking():
-                said = generate(
-                    self.policy,
-                    taught,
-                    Sampling(0, self.max_tokens),
-                    check=self.reply.check,
-                    prefix=prefix,
-                )
-            if said.stop_reason != "stop":
-                continue
-            read = self.teacher.score(taught, said.tokens, prefix)
-            row = self._row_alike(prompt, said.tokens, read)
-            if row is not None:
-                rows.append(row)
+            if self._fits(prompt, taught):
+                prompts.append((prompt, taught))
+        if not prompts:
+            return []
+        with self.teacher.speaking():
+            asked = [Anchor("", t, self.policy.prefix(t, keep=False)) for _, t in prompts]
+            limit = LONGEST_PART * len(self.case.denied.tokens)
+            *_, answers = answer_together(self.policy, asked, limit)
+        self.reply.check()
+        rows: list[Row] = []
+        cached = self.policy.scope == "answer"
+        for (prompt, taught), row, tokens in zip(prompts, asked, answers, strict=True):
+            if tokens[-1] in self.policy.end_tokens:
+                read = self.teacher.score(taught, tokens, row.prefix if cached else None)
+                rows += filter(None, [self._row_alike(prompt, tokens, read)])
         return rows
 
     # --- what the user asks for otherwise ---------------------------------------------

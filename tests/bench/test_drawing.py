@@ -42,6 +42,13 @@ def test_what_is_denied_is_what_the_student_says(drawn: list[BenchCase]) -> None
         assert case.value != case.denied_value
 
 
+def test_an_irrelevant_correction_is_another_one(drawn: list[BenchCase]) -> None:
+    assert len({case.irrelevant for case in drawn}) > 1
+    for case in drawn:
+        assert case.irrelevant.strip()
+        assert case.irrelevant != case.corrected.correction
+
+
 def test_the_oracle_takes_the_right_call_and_not_the_denied_one(drawn: list[BenchCase]) -> None:
     for case in drawn:
         for request in (case.corrected, *case.others, *case.further):

@@ -61,12 +61,17 @@ def test_the_report_says_the_rate_and_its_plots_are_xml(tmp_path: Path) -> None:
         file.add(record(arm="sft", rate=0.01, seed=seed, greedy=True, course=(0.5, 1.0), **figures))
         held = ((True,), (True, True))
         file.add(record(part="sequence", arm="sft", rate=0.01, seed=seed, held=held, **figures))
+        file.add(record(part="sequence", arm="ours/together", seed=seed, held=held, **figures))
+    for seed, outcome in ((1, "gated"), (2, "learned")):
+        file.add(record(seed=seed, irrelevant=outcome, **figures))
     file.add(record(part="sweep", arm="sft", rate=0.001, seed=0, **figures))
     file.add(record(part="sweep", arm="sft", rate=0.01, seed=0, greedy=True, **figures))
     text = write_report(tmp_path).read_text()
     assert "| sft | cross-entropy on the corrected call | 0.01 |" in text
     assert "| sft | 1.00 ± 0.00 | 0.00 ± 0.00 | 0.50 ± 0.00 | 0.50 ± 0.00 |" in text
     assert "2 of 2" in text
+    assert "| ours/together | – |" in text
+    assert "1 gated, 1 learned |" in text
     assert "| sft | 0.50 ± 0.00 | 1.00 ± 0.00 | 1.00 ± 0.00 | 1.00 ± 0.00 | 2 | > 4 |" in text
     for plot in tmp_path.glob("*.svg"):
         ET.fromstring(plot.read_text())

@@ -45,13 +45,25 @@ def test_a_folder_that_is_no_model_is_one_sentence(
 
 
 @pytest.mark.slow
-def test_two_arms_are_run_and_a_rerun_adds_nothing(
+def test_arms_are_run_and_a_rerun_adds_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["corrections", "--quick", "--arms", "none,ours", "--out", str(tmp_path)]
+    arguments = [
+        "corrections",
+        "--quick",
+        "--arms",
+        "none,ours,ours/together",
+        "--out",
+        str(tmp_path),
+    ]
     assert main(arguments) == 0
     records = list(read_records(tmp_path))
-    assert len(records) == 2 * (2 + 1)
+    assert len(records) == 2 * (2 + 1) + 1
+    (together,) = [r for r in records if r.arm == "ours/together"]
+    assert together.part == "sequence"
+    assert len(together.outcome.split()) == len(together.held) == 2
+    irrelevant = {r.irrelevant for r in records if r.arm == "ours" and r.part == "lesson"}
+    assert irrelevant <= {"gated", "in_context_only", "rolled_back", "learned"}
     untouched = [r for r in records if r.arm == "none"]
     assert all(r.drift == 0 and r.agreement == 1 and all(r.near) for r in untouched)
     assert not any(r.greedy for r in untouched if r.part == "lesson")

@@ -6,9 +6,12 @@ import pytest
 import torch
 from continualcode_tui.training import case as cases
 from continualcode_tui.training import rehearsal, variants
+from continualcode_tui.training.anchors import Kindred
+from continualcode_tui.training.bank import KINDRED, BankEntry
 from continualcode_tui.training.engines.generation import Sampling, generate
 from continualcode_tui.training.learner import Learner, LearnSettings
 from continualcode_tui.training.protocol import ChatMessage
+from continualcode_tui.training.reach import Reach
 from continualcode_tui.training.rehearsal import Rehearsal, Rehearser, lack
 from continualcode_tui.training.stepper import (
     LEAST_CONFIDENCE,
@@ -105,6 +108,25 @@ def test_requests_to_which_the_correction_speaks_as_well_are_learned_from(rehear
     assert row.tokens[: len(said) - 1] == tuple(said[:-1])
     for at in row.positions:
         assert int(row.teacher[at].argmax()) == row.tokens[at]
+
+
+def test_kindred_requests_are_those_that_the_correction_turns_around_too(engine):
+    policy = engine.policy
+    teacher = Teacher(policy, TeacherSettings(), policy.adapter.state())
+    request = learn_request(lesson(denied_completion(engine)))
+    case = cases.prepare(policy, teacher, request.lesson)
+    bank = engine._bank_for(())
+    bank.finish(lambda: None)
+    assert len(bank.kindred) == len(KINDRED)
+    reach = Reach(policy, case, request, quiet())
+    assert reach.kindred(bank.kindred, 4) == []
+    asked = BankEntry("x", "demo", "", "show bravo.py")
+    messages = (SHOW[0], ChatMessage(role="user", content=asked.request))
+    object.__setattr__(asked, "messages", lambda: messages)
+    prompt = policy.renderer.prompt(messages, ())
+    bravo = Kindred(asked, prompt, policy.prefix(prompt))
+    assert reach.kindred([*bank.kindred, bravo], 4) == [messages]
+    assert reach.kindred([bravo, bravo, bravo], 2) == [messages, messages]
 
 
 def test_what_an_earlier_lesson_taught_has_to_stay(engine):

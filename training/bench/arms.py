@@ -42,7 +42,8 @@ class Arm:
     """A rule of learning with its adapter; ``rates`` is one zero where nothing is swept.
 
     Without ``rehearse`` our lesson is taken on the corrected request alone; with ``shown`` it also
-    has the right call, as after an edit.
+    has the right call, as after an edit; with ``together`` the lessons of a sequence are learned
+    in the same steps at its end.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Arm:
     variant: Variant = Variant()
     rehearse: bool = True
     shown: bool = False
+    together: bool = False
     rates: tuple[float, ...] = RATES
 
     @property
@@ -82,11 +84,12 @@ _RULES: tuple[Arm, ...] = (
 )
 RULES = {arm.name: arm for arm in _RULES}
 SUFFIXES = ("answer", "everywhere", "attention", "rank4", "rank64")
-OF_OURS = ("alone", "edit")
+OF_OURS = ("alone", "edit", "together")
 DEFAULT_ARMS = (
     *RULES,
     "ours/edit",
     "ours/alone",
+    "ours/together",
     "ours/everywhere",
     "ours/attention",
     "ours/rank4",
@@ -107,6 +110,8 @@ def arm(name: str) -> Arm:
         return replace(found, name=name, about="the same without rehearsal", rehearse=False)
     if found is not None and rule == "ours" and suffix == "edit":
         return replace(found, name=name, about="the same where the user edits the call", shown=True)
+    if found is not None and rule == "ours" and suffix == "together":
+        return replace(found, name=name, about="ten lessons in the same steps", together=True)
     if found is None or (slash and (suffix not in SUFFIXES or not found.trains)):
         known = [
             *RULES,

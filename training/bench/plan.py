@@ -58,9 +58,10 @@ def sweep_work(arms: Iterable[Arm], size: Size) -> Iterator[Work]:
 
 def main_work(arms: Sequence[Arm], rates: dict[str, float], size: Size) -> Iterator[Work]:
     """Every arm at its rate on every case and then on every sequence."""
+    alone = [arm for arm in arms if not arm.together]
     for seed in range(1, size.seeds + 1):
         for place in range(size.cases):
-            for arm in arms:
+            for arm in alone:
                 yield Work("lesson", arm, rates[arm.name], seed, place)
         for place in range(size.sequences):
             for arm in arms:

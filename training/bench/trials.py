@@ -11,7 +11,7 @@ from .adam import AdamPupil
 from .arms import Arm
 from .losses import chosen
 from .oracle import BenchCase, Request, Verdict, judge, unchanged
-from .ours import TEMPERATURE, Ours
+from .ours import TEMPERATURE, Ours, Together
 from .probes import Probes
 from .pupils import Denial, Effort, InContext, InRules, Pupil
 from .records import MOST_CORRECTIONS, Record, sequence_case
@@ -24,7 +24,8 @@ MOST_SIBLINGS = 4
 def pupil_of(world: World, arm: Arm, rate: float) -> Pupil:
     """What learns by an arm's rule."""
     if arm.rule == "ours":
-        return Ours(world, rehearse=arm.rehearse, shown=arm.shown)
+        made = Together if arm.together else Ours
+        return made(world, rehearse=arm.rehearse, shown=arm.shown)
     if arm.trains:
         return AdamPupil(world, arm, rate)
     return {"context": InContext, "rules": InRules}.get(arm.rule, Pupil)(world)
@@ -177,6 +178,8 @@ class Trial:
         for at, case in enumerate(cases):
             seen = [earlier.corrected.messages for earlier in cases[:at]]
             efforts.append(self._correct(case.corrected, seen) or Effort())
+            if at == len(cases) - 1:
+                efforts.append(self.pupil.finish())
             past = [earlier.corrected for earlier in cases[: at + 1]]
             answers = self._answers(past)
             held.append(tuple(judge(r, a) == "wanted" for r, a in zip(past, answers, strict=True)))
