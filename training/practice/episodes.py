@@ -19,14 +19,16 @@ from .vocabulary import Names
 from .wording import correct, say
 
 KINDS = {
-    "session": 0.18,
-    "reprompt": 0.5,
-    "neutral": 0.05,
+    "session": 0.12,
+    "asked": 0.15,
+    "reprompt": 0.42,
+    "neutral": 0.06,
     "denial": 0.12,
-    "notes": 0.1,
-    "error": 0.03,
+    "notes": 0.09,
+    "error": 0.02,
     "edited": 0.02,
 }
+OTHERWISE = 0.4
 SLOTS = {
     "correction": 0.62,
     "solution": 0.08,
@@ -70,6 +72,7 @@ def episode(rng: Random, *, length: float = 0.0) -> list[Turn]:
         return turns
     makers = {
         "session": session,
+        "asked": asked,
         "reprompt": reprompt,
         "neutral": neutral,
         "denial": denial,
@@ -170,6 +173,17 @@ def session(names: Names, task: Task, long: bool) -> list[Turn]:
     return turns
 
 
+def asked(names: Names, task: Task, long: bool) -> list[Turn]:
+    """A request whose own words say how it is to be done, and more of that."""
+    wish = task.settle()
+    turns = [*_begin(names, task, long), *done(task, {**task.decide(), **wish})]
+    while names.chance(0.4):
+        task = any_task(names)
+        wish = task.settle()
+        turns += _another(task, {**task.decide(), **wish})
+    return turns
+
+
 def _another(task: Task, choice: Choice | None = None) -> list[Turn]:
     if isinstance(task, Talk):
         return talk(task)
@@ -194,11 +208,13 @@ def reprompt(names: Names, task: Task, long: bool) -> list[Turn]:
 
 def corrected(names: Names, task: Task) -> list[Turn]:
     """A trailing block and the call that follows it; nothing where nothing can be corrected."""
-    denied = task.decide()
+    # What is said last counts, so a correction goes before what the request asks for.
+    wish = task.settle() if names.chance(0.12) else {}
+    denied = {**task.decide(), **wish}
     correction = task.correction(denied)
     if correction is None:
         return []
-    choice = task.revise(correction)
+    choice = task.revise(correction, {**task.decide(), **wish})
     if correction.option != "command" and names.chance(0.5):
         choice = task.revise(correction, denied)
     slots = names.rng.choices(list(SLOTS), list(SLOTS.values()))[0].split()
@@ -264,28 +280,36 @@ def denial(names: Names, task: Task, long: bool) -> list[Turn]:
     turns = [*_begin(names, task, long), proposal(task.call(denied)), refusal]
     if correction.option == "command" or names.chance(0.55):
         return [*turns, proposal(task.call(choice))]
-    return [*turns, *done(task, choice), *_again(names, task, correction)]
+    turns += done(task, choice)
+    if names.chance(0.3):
+        turns += _another(any_task(names))
+    return [*turns, *_again(names, task, correction)]
 
 
 def _again(names: Names, task: Task, correction: Correction) -> list[Turn]:
-    """Another request of the same kind, which follows the correction too."""
+    """Another request of the same kind, which follows the correction or asks for something else."""
     before = task.options[correction.option]
     for _ in range(20):
         again = type(task)(names)
         option = again.options.get(correction.option)
         if option and (option.wordings, option.known) == (before.wordings, before.known):
+            if names.chance(OTHERWISE):
+                wish = again.settle(correction.option, correction.value)
+                return _another(again, {**again.revise(correction), **wish})
             return _another(again, again.revise(correction))
     return []
 
 
 def with_notes(names: Names, task: Task, long: bool) -> list[Turn]:
-    """Notes in AGENTS.md, followed where they concern the task."""
+    """Notes in AGENTS.md, followed where they concern the task and it asks for nothing else."""
     choice = task.decide()
     correction = task.correction(choice)
     notes = [note for note in (_foreign_note(names, task),) if note and names.chance(0.6)]
     if correction and correction.option != "command" and correction.note and names.chance(0.8):
         notes.append(correction.note)
         choice = task.revise(correction, choice)
+        if names.chance(OTHERWISE):
+            choice |= task.settle(correction.option, correction.value)
     return [*_begin(names, task, long, notes), *done(task, choice)]
 
 

@@ -49,6 +49,7 @@ SPLITS = {
     "all": {"new_wordings": True, "held_out": True},
 }
 CORRECTION_FAMILIES = ("tool", "prefix", "runner", "manager", "path", "args", "style", "whole")
+ASKED_FAMILIES = CORRECTION_FAMILIES
 HANDWRITTEN = "corrections_by_hand.jsonl"
 FORMS = ("block", "denial", "notes", "solution")
 _CALL = re.compile(r"<tool_call>\n(.*)\n</tool_call>", re.DOTALL)
@@ -161,6 +162,22 @@ def plain_cases(names: Names, count: int) -> list[Case]:
                 accepted = in_words if isinstance(task, Talk) else one_of(usual_calls(task, {}))
             cases.append(Case(kind.family, turns, accepted))
     return cases
+
+
+def asked_cases(names: Names, count: int) -> list[Case]:
+    """Requests whose own words say how they are to be done, by correction family."""
+    cases: dict[str, list[Case]] = {family: [] for family in ASKED_FAMILIES}
+    kinds = [kind for kind in SHARES if not issubclass(kind, Talk)]
+    while any(len(found) < count for found in cases.values()):
+        task = names.rng.choice(kinds)(names)
+        wish = task.settle()
+        for name in wish:
+            found = cases[task.options[name].family]
+            if len(found) < count:
+                turns = [system(names, task), *task.opening()]
+                accepted = one_of(usual_calls(task, wish))
+                found.append(Case(f"asked/{task.options[name].family}", turns, accepted))
+    return [case for found in cases.values() for case in found]
 
 
 def draw_correction(names: Names, family: str) -> tuple[Task, Choice, Correction]:
@@ -312,15 +329,17 @@ def evaluate(model: Model, split: str, count: int, seed: int) -> tuple[dict, lis
     corrected: list[Outcome] = []
     for form, family in itertools.product(FORMS, CORRECTION_FAMILIES):
         corrected += run(model, correction_cases(names(), family, form, count))
+    asked = run(model, asked_cases(names(), count))
     calls = [outcome for outcome in plain if outcome.case.group != "talk"]
     figures = {
         "valid": sum(parse_call(one.answer) is not None for one in calls) / len(calls),
         "plain": rates(plain),
         "reference": rates(fixing),
         "corrected": rates(corrected),
+        "asked": rates(asked),
         "neutral": neutral_agreement(model, names(), 4 * count),
     }
-    return figures, [*plain, *fixing, *corrected]
+    return figures, [*plain, *fixing, *corrected, *asked]
 
 
 def mean(values: Iterable[float]) -> float:
@@ -349,6 +368,11 @@ def tables(results: dict[str, dict]) -> str:
     lines.append("|---" * (len(splits) + 1) + "|")
     for group in results[splits[0]]["reference"]:
         row(group, (results[split]["reference"][group] for split in splits))
+    lines += ["", "| asked for in the request | " + " | ".join(("all", *ASKED_FAMILIES)) + " |"]
+    lines.append("|---" * (len(ASKED_FAMILIES) + 2) + "|")
+    for split in splits:
+        values = [results[split]["asked"][f"asked/{family}"] for family in ASKED_FAMILIES]
+        row(split, (mean(values), *values))
     lines += ["", "| corrections | " + " | ".join(("all", *CORRECTION_FAMILIES)) + " |"]
     lines.append("|---" * (len(CORRECTION_FAMILIES) + 2) + "|")
     for split, form in itertools.product(splits, FORMS):

@@ -37,6 +37,7 @@ from .tokenizer import END, PAD, build
 
 WARM_UP_STEPS = 40
 COOL_DOWN_FROM = 0.55
+TRAINED_RATE = 0.5
 LONGEST = ((0.12, 260), (0.3, 400), (0.5, 700), (1.0, 2_048))
 LONG_FROM, LONG_SHARE = 0.5, 0.02
 POOL = 512
@@ -99,6 +100,7 @@ class Settings:
     out: Path
     seed: int = 1
     resume: bool = False
+    start: Path | None = None
     tokens: int = 3_072
     matrix_rate: float = 5e-3
     other_rate: float = 3e-3
@@ -140,14 +142,17 @@ class Encoder:
 
 
 def longest_at(done: float) -> int:
-    """The longest conversation that is trained at this part of the run."""
+    """The longest conversation that is trained at this part of a run from nothing."""
     return next((length for until, length in LONGEST if done <= until), LONGEST[-1][1])
 
 
 def pool_of_batches(
     rng: random.Random, encode: Encoder, done: float, budget: int
 ) -> list[list[Example]]:
-    """Draw many conversations and put those of like length together."""
+    """Draw many conversations and put those of like length together.
+
+    ``done`` is the part of a run from nothing that has passed.
+    """
     share = LONG_SHARE if done > LONG_FROM else 0.0
     drawn = (encode(episode(rng, length=share)) for _ in range(POOL))
     limit = longest_at(done)
@@ -196,6 +201,8 @@ class Trainer:
             signal.signal(number, self._stop)
         if settings.resume:
             self._load()
+        elif settings.start:
+            self._begin_with(settings.start)
         core = self.model.model
         self.forward = torch.compile(core, dynamic=True) if settings.compiled else core
 
@@ -253,11 +260,13 @@ class Trainer:
 
     def _batches(self) -> Iterator[list[Example]]:
         while True:
-            yield from pool_of_batches(self.rng, self.encode, self.done, self.settings.tokens)
+            done = 1.0 if self.settings.start else self.done
+            yield from pool_of_batches(self.rng, self.encode, done, self.settings.tokens)
 
     def _set_rates(self) -> None:
-        """Warm up, hold, and fall in a line to almost nothing."""
-        falling = 1.0 if self.done < COOL_DOWN_FROM else (1 - self.done) / (1 - COOL_DOWN_FROM)
+        """Warm up, hold, and fall in a line to almost nothing; trained weights fall at once."""
+        hold, most = (0.0, TRAINED_RATE) if self.settings.start else (COOL_DOWN_FROM, 1.0)
+        falling = most * min(1.0, (1 - self.done) / (1 - hold))
         scale = min(1.0, (self.progress.step + 1) / WARM_UP_STEPS) * max(0.01, falling)
         for optimizer, rates in zip(self.optimizers, self.rates, strict=True):
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
@@ -325,6 +334,12 @@ class Trainer:
         facts = {**vars(self.progress), "parameters": self.model.num_parameters()}
         (out / "training.json").write_text(json.dumps(facts), encoding="utf-8")
 
+    def _begin_with(self, folder: Path) -> None:
+        """Take over trained weights, with nothing of the run that made them."""
+        self.model.load_state_dict(
+            Qwen3ForCausalLM.from_pretrained(folder, dtype=torch.float32).state_dict()
+        )
+
     def _load(self) -> None:
         out = self.settings.out
         state: dict[str, Any] = torch.load(out / "state.pt", weights_only=False)
@@ -355,6 +370,8 @@ def prepare(settings: Settings) -> None:
     settings.out.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(FileNotFoundError):
         (settings.out / "rendezvous").unlink()
+    if settings.start and not settings.resume:
+        PreTrainedTokenizerFast.from_pretrained(settings.start).save_pretrained(settings.out)
     if not settings.resume and not (settings.out / "tokenizer.json").exists():
         print("training the tokenizer …", flush=True)
         build().save_pretrained(settings.out)
@@ -367,6 +384,7 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
     parser.add_argument("--out", type=Path, help="where checkpoints go (default: a cache folder)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    parser.add_argument("--start", type=Path, help="a model folder to begin with, at half the rate")
     parser.add_argument("--tokens", type=int, default=3_072, help="tokens a batch and process")
     parser.add_argument("--compile", action="store_true", help="compile the model first")
     given = parser.parse_args(arguments)
@@ -377,6 +395,7 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
         out,
         given.seed,
         given.resume,
+        given.start,
         given.tokens,
         compiled=given.compile,
         workers=workers,

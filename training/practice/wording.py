@@ -100,6 +100,14 @@ def ask(text: str, names: Names, *, plain: bool = False) -> str:
     return text if plain else with_typo(text, names, 0.02)
 
 
+def with_wish(request: str, names: Names, *, wish: str = "", key: str = "") -> str:
+    """A request that says how it is to be done, in a wish or in the words that are enough."""
+    if wish and names.chance(0.15):
+        wish = append(wish, say("tail", names))
+    section, slots = ("asked", {"wish": wish}) if wish else ("asked-key", {"key": key})
+    return say(section, names, {**slots, "request": request.rstrip(".!")})
+
+
 def correct(text: str, names: Names) -> str:
     """Say a correction the way a person types it, sometimes amid words that do not matter."""
     if names.chance(0.38):

@@ -8,10 +8,10 @@ from typing import ClassVar, NamedTuple
 
 from ...protocol import ChatMessage, ToolCall
 from ..vocabulary import Names
-from ..wording import amid, phrases, say, sections
+from ..wording import amid, phrases, say, sections, with_wish
 
 Choice = dict[str, str]
-TAIL = 0.09
+TAIL = 0.15
 INVENTED = 0.22
 AMID = 0.25
 COMMAND = "command"
@@ -98,6 +98,14 @@ class Option:
         if names.chance(0.4):
             values = [value for value in values if value in self.usual] or values
         return names.rng.choice(values)
+
+    def pair(self, names: Names, unlike: str = "") -> tuple[str, str]:
+        """Draw what a request may ask for and what it then does not want, often the usual way."""
+        usual = max(self.usual, key=lambda value: self.usual[value])
+        value = usual if names.chance(0.45) else self.other(names, usual)
+        if unlike and value == unlike:
+            value = usual if usual != unlike else self.other(names, unlike)
+        return value, unlike or (self.other(names, value) if value == usual else usual)
 
     def nickname(self, value: str) -> str:
         """The tool's name that is enough to mean this value, such as ``uv`` for ``uv run``."""
@@ -187,6 +195,27 @@ class Task:
         """Follow a correction; what it does not concern stays, or is chosen anew."""
         return {**(choice or self.decide()), correction.option: correction.value}
 
+    def settle(self, name: str = "", unlike: str = "") -> Choice:
+        """Let the request itself say how one thing is to be done, and return that choice.
+
+        It is about the option of this ``name`` and not its value ``unlike``, where they are given;
+        empty where the request leaves nothing open.
+        """
+        if not self.options or (name and name not in self.options):
+            return {}
+        name = name or self.names.rng.choice(list(self.options))
+        option = self.options[name]
+        value, old = option.pair(self.names, unlike)
+        if value == old:
+            return {}
+        slots = self._wish_slots(option, value, old)
+        key = self._key(option, value, slots)
+        wish = "" if key and self.names.chance(0.3) else self._worded(name, option, value, old).text
+        if not key and not wish:
+            return {}
+        self.request = with_wish(self.request, self.names, wish=wish, key="" if wish else key)
+        return {name: value}
+
     def _whole_command(self) -> Correction:
         parts = [self.names.word() for _ in range(self.names.rng.randint(1, 3))]
         head = self.names.rng.choice(("make", "just", "npm run", "task", "./", "bin/", "", "", ""))
@@ -200,10 +229,7 @@ class Task:
         return Correction(family, COMMAND, command, text, "")
 
     def _worded(self, name: str, option: Option, value: str, old: str) -> Correction:
-        slots = {**self.slots(), "new": option.spell(value), "old": option.spell(old)}
-        slots["tool"] = option.nickname(value)
-        slots["oldtool"] = slots["old"].split(" ")[0]
-        slots["thing"] = say(f"thing-{option.wordings}", self.names)
+        slots = self._wish_slots(option, value, old)
         binary = len(option.usual) == 2 and {value, old} == set(option.usual)
         if self.names.chance(AMID) and (key := self._key(option, value, slots)):
             text = amid(key, self.names)
@@ -213,6 +239,17 @@ class Task:
             text = self._phrase(option, value, slots)
         note = self._note(option, value, slots)
         return Correction(option.family, name, value, text, note)
+
+    def _wish_slots(self, option: Option, value: str, old: str) -> dict[str, str]:
+        new, before = option.spell(value), option.spell(old)
+        return {
+            **self.slots(),
+            "new": new,
+            "old": before,
+            "tool": option.nickname(value),
+            "oldtool": before.split(" ")[0],
+            "thing": say(f"thing-{option.wordings}", self.names),
+        }
 
     def _key(self, option: Option, value: str, slots: dict[str, str]) -> str:
         """The words that are enough to tell which value is meant."""
