@@ -13,17 +13,21 @@ import torch
 from torch import Tensor
 
 from .bank import ANCHORS, KINDRED, PROBES, BankEntry
-from .engines.batch import Anchor, Batch, answer_together, sequence_kl
+from .engines.batch import (
+    LARGE_VOCABULARY,
+    Anchor,
+    Batch,
+    answer_together,
+    rows_at_once,
+    sequence_kl,
+)
 from .engines.policy import Policy
 from .engines.prefix import Prefix
 from .engines.rendering import Prompt
 from .protocol import ToolSchema
 
 ANSWER_TOKENS = 32
-LARGE_VOCABULARY = 32_768
 LARGE_ANSWER_TOKENS = 24
-ROWS_AT_ONCE = 24
-LARGE_ROWS_AT_ONCE = 4
 PAIRS_TOGETHER = 6
 LARGE_KINDRED = 12
 PATIENCE_SECONDS = 20.0
@@ -97,8 +101,7 @@ class Watch:
         self.ids = [anchor.id for anchor in anchors]
         self.anchors = list(anchors)
         self.batch = Batch(policy, anchors)
-        large = policy.vocabulary > LARGE_VOCABULARY
-        self._rows_at_once = LARGE_ROWS_AT_ONCE if large else ROWS_AT_ONCE
+        self._rows_at_once = rows_at_once(policy)
         self.base = self.now(adapter=False)
 
     def _chunks(self) -> Iterator[Tensor]:

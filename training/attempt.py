@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 from . import case as cases
 from . import objectives
 from .case import Case, Sampled
+from .collateral import Decision
 from .engines.generation import Sampling, generate
 from .guard import Guard
 from .protocol import Completion, GuardReport, Learn, Outcome, StepMetrics
 from .reach import Reach
 from .rehearsal import MOST_RELATED, Rehearsal, Rehearser, earlier_rows
 from .snapshots import Replay
-from .stepper import NonFinite, Stepper, StepResult, Target, confidence
+from .stepper import NonFinite, Stepper, StepResult, Target, enough_of
 from .teachers import Teacher, TeacherSettings
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 TIME_BUDGET_SECONDS = 60.0
 OWN_SAMPLES = 3
-TEACHER_PART = 0.9
+STILL_SAID = 0.5
 POLISH = 4  # steps in which a lesson may still be brought to keep to itself before its proof
 
 
@@ -81,12 +82,25 @@ class Attempt:
         left_out = self.own_related | learner.earlier_related
         earlier = earlier_rows(self.policy, [r for r in learner.earlier if not reach.overrules(r)])
         rehearsal = Rehearsal(self.policy, ())
+        related, elsewhere = reach.kindred(bank.kindred)
         if self.settings.rehearse:
-            related = reach.kindred(bank.kindred, MOST_RELATED)
             rehearsal = Rehearser(
-                self.policy, teacher, case, request, reply, related=related, earlier=earlier
+                self.policy,
+                teacher,
+                case,
+                request,
+                reply,
+                related=related[:MOST_RELATED],
+                earlier=earlier,
             ).find()
-        self.stepper = Stepper(self.policy, self.settings.step, bank.anchors, left_out, rehearsal)
+        self.elsewhere = [
+            *self._rest_of_the_answer(),
+            *reach.decisions(bank.anchors, left_out),
+            *elsewhere,
+        ]
+        self.stepper = Stepper(
+            self.policy, self.settings.step, bank.anchors, left_out, rehearsal, self.elsewhere
+        )
         self.guard = Guard(
             policy=self.policy,
             probes=bank.probes,
@@ -95,6 +109,20 @@ class Attempt:
             kl_budget=self.settings.step.kl_budget,
         )
         self.deadline = time.monotonic() + TIME_BUDGET_SECONDS
+
+    def _rest_of_the_answer(self) -> list[Decision]:
+        """Where the teacher's answer goes on after the new words, and must not repeat them."""
+        answer = self.case.teacher_answers[0]
+        if not answer.decisions:
+            return []
+        first = answer.decisions[0]
+        prefix = self.policy.prefix(self.case.prompt)
+        new, tokens = answer.tokens[first], answer.tokens
+        return [
+            Decision(self.case.prompt, prefix, tokens[:at], tokens[at], new)
+            for at in range(first + 1, len(tokens))
+            if tokens[at] != new
+        ]
 
     def _slipped(self) -> bool:
         """Whether the student wanted what the teacher wants and drew the denied token by chance.
@@ -105,9 +133,9 @@ class Attempt:
         assert position is not None
         row = self.case.student[position]
         wanted = self.case.denied.wanted(position)
-        return int(row.argmax()) == wanted and float(row[wanted].exp()) >= confidence(
-            self.request.temperature
-        )
+        taught = float(self.case.denied.teacher[position][wanted].exp())
+        enough = enough_of(taught, self.request.temperature)
+        return int(row.argmax()) == wanted and float(row[wanted].exp()) >= enough
 
     # --- rounds -----------------------------------------------------------------------
 
@@ -142,7 +170,8 @@ class Attempt:
                 return "learned", self._praise(number)
             self.reply.retry_dropped()
             failures += 1
-            if result.choice.scale == 0 or time.monotonic() > self.deadline:
+            stuck = result.choice.scale == 0 and not self.stepper.restraining
+            if stuck or time.monotonic() > self.deadline:
                 break
             if sampled.decisions:
                 own = [*own, self._taught(sampled)][-OWN_SAMPLES:]
@@ -168,16 +197,26 @@ class Attempt:
         return f"Learned in {steps}: the retry follows without seeing the correction."
 
     def targets(self, answers: Sequence[Sampled], failures: int) -> list[Target]:
-        """What the student has to choose for the step to have gone far enough."""
+        """What the student has to choose for the step to have gone far enough.
+
+        In the teacher's own answers that is every token from the first decision on: a step that
+        goes too far says the new words twice.
+        """
         targets: list[Target] = []
         for answer in answers:
-            for position in (
-                answer.decisions if answer in self.case.teacher_answers else answer.decisions[:1]
-            ):
+            whole = answer in self.case.teacher_answers
+            for position in answer.decisions if whole else answer.decisions[:1]:
                 token = answer.wanted(position)
                 sure = float(answer.teacher[position][token].exp())
-                enough = min(confidence(self.request.temperature, failures), TEACHER_PART * sure)
+                enough = enough_of(sure, self.request.temperature, failures)
                 targets.append(Target(answer, position, token, enough))
+            if whole and answer.decisions:
+                others = set(range(answer.decisions[0], len(answer.tokens))) - {*answer.decisions}
+                targets += [
+                    Target(answer, at, answer.tokens[at], enough=STILL_SAID)
+                    for at in sorted(others)
+                    if float(answer.teacher[at][answer.tokens[at]].exp()) > STILL_SAID
+                ]
         return targets
 
     def retry(self, number: int) -> tuple[Sampled, str | None]:

@@ -289,14 +289,12 @@ def related(
     messages: Sequence[ChatMessage],
     tools: Sequence[ToolSchema],
     tokens: tuple[int, ...],
-    seed: Prefix | None = None,
 ) -> int:
     """What the teacher would say at the decision token of another conversation.
 
-    ``tokens`` is an answer up to and including that token; ``seed`` is that conversation's
-    own prefix, if it is at hand.
+    ``tokens`` is an answer up to and including that token.
     """
     prompt = policy.renderer.teacher_prompt(messages, tools, case.block)
     cached = policy.scope == "answer"
-    prefix = policy.prefix(prompt, keep=False, seed=seed) if cached else None
+    prefix = policy.prefix(prompt, keep=False) if cached else None
     return int(policy.score(prompt, tokens, prefix=prefix)[-1].argmax())

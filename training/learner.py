@@ -11,7 +11,7 @@ from .attempt import Attempt, Commit, Progress
 from .case import Case, Sampled
 from .engines.generation import Sampling, generate
 from .protocol import ChatMessage, Learn, LessonResult, Outcome
-from .stepper import StepSettings, confidence
+from .stepper import StepSettings, enough_of
 from .teachers import Teacher, TeacherSettings, without
 
 if TYPE_CHECKING:
@@ -195,8 +195,9 @@ class Learner:
                 "The correction changes the answer no more than any other text would, so there "
                 "is nothing to learn from it."
             )
-        wanted = float(case.student[position][case.denied.wanted(position)].exp())
-        surely = wanted >= confidence(temperature, failures=1)
+        token = case.denied.wanted(position)
+        taught = float(case.denied.teacher[position][token].exp())
+        surely = float(case.student[position][token].exp()) >= enough_of(taught, temperature, 1)
         if surely and not case.teacher_answers[0].decisions:
             return (
                 "The model already answers as the correction asks and only drew another answer "

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
 from . import case as cases
-from .engines.batch import Anchor, Batch
+from .collateral import Decision, turning_point
+from .engines.batch import Anchor, Batch, rows_at_once
+from .engines.prefix import Prefix
+from .engines.rendering import Prompt, common_prefix
 
 if TYPE_CHECKING:
     from .anchors import Kindred, Watch
@@ -16,12 +20,20 @@ if TYPE_CHECKING:
     from .case import Case
     from .engine import Reply
     from .engines.policy import Policy
-    from .engines.prefix import Prefix
     from .protocol import Learn
     from .snapshots import Replay
     from .variants import Messages
 
-ROWS_AT_ONCE = 24
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Decided:
+    """A request that is answered like the denied one up to ``token``."""
+
+    entry: BankEntry
+    prefix: Prefix
+    token: int
 
 
 class Reach:
@@ -46,27 +58,55 @@ class Reach:
         They answer like the denied completion up to its decision token, and the correction,
         shown there, turns that token into the one that it wants here.
         """
-        return {
-            anchor.id
+        alike = [
+            Decided(entry, anchor.prefix, anchor.answer[self.position])
             for anchor, entry in zip(watch.anchors, watch.entries, strict=True)
             if len(anchor.answer) > self.position
             and anchor.answer[: self.position] == self.before
             and self._open(anchor.answer[self.position])
-            and self._follows(entry, anchor.answer[self.position], anchor.prefix)
-        }
+        ]
+        return {decided.entry.id for decided in self._turned(alike)}
 
-    def kindred(self, requests: Sequence[Kindred], most: int) -> list[Messages]:
-        """Some requests that the student, as it is now, decides as it did the denied one."""
+    def kindred(self, requests: Sequence[Kindred]) -> tuple[list[Messages], list[Decision]]:
+        """The requests to which the correction speaks as well, and what the others decide.
+
+        The first are those that the student, as it is now, decides as it did the denied one,
+        and that the correction turns around. Where it turns another decision around, the user
+        may have meant it or not: such a request is neither learned nor held.
+        """
         found: list[Messages] = []
-        for first in range(0, len(requests), ROWS_AT_ONCE):
-            group = requests[first : first + ROWS_AT_ONCE]
-            for kindred, said in zip(group, self._said(group), strict=True):
-                if len(found) == most:
-                    return found
-                alike = said[:-1] == self.before and self._open(said[-1])
-                if alike and self._follows(kindred.entry, said[-1], kindred.prefix):
+        others: list[Decision] = []
+        for group in _groups(requests, rows_at_once(self.policy)):
+            said = self._said(group)
+            alike = [
+                Decided(kindred.entry, kindred.prefix, tokens[-1])
+                for kindred, tokens in zip(group, said, strict=True)
+                if tokens[:-1] == self.before and self._open(tokens[-1])
+            ]
+            turned = {decided.entry.id for decided in self._turned(alike)}
+            for kindred, tokens in zip(group, said, strict=True):
+                if kindred.entry.id not in turned:
+                    others += self._decision(kindred.prompt, kindred.prefix, tokens)
+                elif tokens[-1] == self.denied:
                     found.append(kindred.entry.messages())
-        return found
+        return found, others
+
+    def decisions(self, watch: Watch, left_out: set[str]) -> list[Decision]:
+        """What the watched prompts decide where their answers leave the wanted one's way."""
+        return [
+            decision
+            for anchor in watch.anchors
+            if anchor.id not in left_out
+            for decision in self._decision(anchor.prompt, anchor.prefix, anchor.answer)
+        ]
+
+    def _decision(
+        self, prompt: Prompt, prefix: Prefix, said: tuple[int, ...]
+    ) -> Iterator[Decision]:
+        wanted = (*self.before, self.wanted)
+        at = turning_point(said, wanted)
+        if at is not None:
+            yield Decision(prompt, prefix, wanted[:at], said[at], wanted[at])
 
     def overrules(self, replay: Replay) -> bool:
         """Whether the correction, shown there, changes an earlier lesson's decision too."""
@@ -91,15 +131,27 @@ class Reach:
         """
         return token != self.wanted and (self._inside or token == self.denied)
 
-    def _follows(self, entry: BankEntry, token: int, seed: Prefix) -> bool:
-        """Whether the correction, shown there, turns this token into the wanted one."""
-        self.reply.check()
-        said = cases.related(
-            self.policy,
-            self.case,
-            entry.messages(),
-            self.tools,
-            (*self.before, token),
-            seed=seed,
-        )
-        return said == self.wanted
+    @torch.no_grad()
+    def _turned(self, alike: Sequence[Decided]) -> list[Decided]:
+        """Those that the correction, shown to the base there, turns into the wanted token."""
+        found: list[Decided] = []
+        for group in _groups(alike, rows_at_once(self.policy)):
+            self.reply.check()
+            batch = Batch(self.policy, [self._shown(decided) for decided in group])
+            said = batch.logprobs(adapter=False)[:, -1].argmax(-1).tolist()
+            found += [one for one, token in zip(group, said, strict=True) if token == self.wanted]
+        return found
+
+    def _shown(self, decided: Decided) -> Anchor:
+        """A request with the correction after it, on the prefix that it has without."""
+        messages = decided.entry.messages()
+        prompt = self.policy.renderer.teacher_prompt(messages, self.tools, self.case.block)
+        shared = common_prefix(decided.prefix.tokens, prompt.prefix)
+        rest = Prompt(prompt.tokens[:shared], prompt.tokens[shared:])
+        prefix = Prefix(rest.prefix, decided.prefix.fork(shared))
+        return Anchor(decided.entry.id, rest, prefix, (*self.before, decided.token))
+
+
+def _groups(rows: Sequence[T], count: int) -> Iterator[Sequence[T]]:
+    for first in range(0, len(rows), count):
+        yield rows[first : first + count]

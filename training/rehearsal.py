@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from .teachers import Teacher
 
 MOST_ALIKE = 2
-MOST_RELATED = 4
+MOST_RELATED = 2
 LONGEST_PART = 3
-MOST_OTHERWISE = 3
+MOST_OTHERWISE = 6
 MOST_TOKENS = 16_384
 MOST_FIGURES = 2**26  # of log-probabilities: a quarter of a GiB, and several times that in a step
 PATIENCE_SECONDS = 5.0

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from . import objectives
+from .collateral import Collateral, Decision, open_decisions
 from .linesearch import Choice, search
 from .rehearsal import lack
 
@@ -24,8 +25,9 @@ if TYPE_CHECKING:
 ANCHORS_A_STEP = 16
 RESTORING = 1.5
 STAYING = 1.0
-LEAST_CONFIDENCE, MOST_CONFIDENCE = 0.65, 0.9
+LEAST_CONFIDENCE, MOST_CONFIDENCE = 0.85, 0.95
 SAMPLED_ODDS = 9.0
+TEACHER_PART = 0.9
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,11 @@ def confidence(temperature: float, failures: int = 0) -> float:
     odds = SAMPLED_ODDS ** max(0.0, temperature)
     enough = min(max(odds / (1 + odds), LEAST_CONFIDENCE), MOST_CONFIDENCE)
     return 1 - (1 - enough) / 2**failures
+
+
+def enough_of(teacher: float, temperature: float, failures: int = 0) -> float:
+    """The probability that a token needs where the teacher gives it ``teacher``."""
+    return min(confidence(temperature, failures), TEACHER_PART * teacher)
 
 
 @dataclass(frozen=True)
@@ -90,6 +97,7 @@ class Stepper:
         anchors: Watch,
         left_out: set[str],
         rehearsal: Rehearsal,
+        elsewhere: Sequence[Decision],
     ) -> None:
         self.policy = policy
         self.settings = settings
@@ -98,6 +106,8 @@ class Stepper:
         self.adapter = policy.adapter
         self.counted = anchors.mask(left_out)
         self.before = anchors.now()
+        undecided = open_decisions(anchors.anchors, self.before, self.counted)
+        self.collateral = Collateral(policy, [*elsewhere, *undecided])
         self.moved = False
         # The lesson is there, and now it has to keep to itself.
         self.restraining = False
@@ -169,6 +179,7 @@ class Stepper:
         norm = _norm(gradient)
         if not math.isfinite(norm) or not math.isfinite(total):
             raise NonFinite
+        self.collateral.spare(gradient)
         gradient = self._kept_to_itself(gradient, targets)
         if self.moved and bool(self.counted.any()):
             anchors = self._zeros()

@@ -119,14 +119,20 @@ def test_kindred_requests_are_those_that_the_correction_turns_around_too(engine)
     bank.finish(lambda: None)
     assert len(bank.kindred) == len(KINDRED)
     reach = Reach(policy, case, request, quiet())
-    assert reach.kindred(bank.kindred, 4) == []
+    related, elsewhere = reach.kindred(bank.kindred)
+    assert related == []
+    wanted = (*reach.before, reach.wanted)
+    for decision in elsewhere:
+        at = len(decision.tokens)
+        assert decision.tokens == wanted[:at]
+        assert decision.rival == wanted[at] != decision.chosen
     asked = BankEntry("x", "demo", "", "show bravo.py")
     messages = (SHOW[0], ChatMessage(role="user", content=asked.request))
     object.__setattr__(asked, "messages", lambda: messages)
     prompt = policy.renderer.prompt(messages, ())
     bravo = Kindred(asked, prompt, policy.prefix(prompt))
-    assert reach.kindred([*bank.kindred, bravo], 4) == [messages]
-    assert reach.kindred([bravo, bravo, bravo], 2) == [messages, messages]
+    assert reach.kindred([*bank.kindred, bravo]) == ([messages], elsewhere)
+    assert reach.kindred([bravo, bravo])[0] == [messages, messages]
 
 
 def test_what_an_earlier_lesson_taught_has_to_stay(engine):
@@ -207,9 +213,11 @@ def test_what_keeps_a_lesson_to_itself_does_not_cost_the_lesson(engine, monkeypa
     held = case.student.exp()[range(at + 1), list(kept)]
     # The very answer that was denied has to stay: nothing does both.
     row = rehearsal.Row(case.prompt, prefix, kept, (at,), held, None)
-    steps = Stepper(policy, StepSettings(), bank.anchors, set(), Rehearsal(policy, []))
+    steps = Stepper(policy, StepSettings(), bank.anchors, set(), Rehearsal(policy, []), [])
     targets = [Target(case.denied, at, case.denied.wanted(at), 0.6)]
-    assert steps.step([case.denied], targets).choice.follows
+    first = steps.step([case.denied], targets)
+    assert first.choice.follows
+    targets = [Target(case.denied, at, case.denied.wanted(at), first.follow)]
     learned = policy.adapter.state()
     steps.rehearsal = Rehearsal(policy, [row])
     result = steps.step([case.denied], targets)

@@ -23,6 +23,7 @@ from ..protocol import ChatMessage, ToolCall
 from .oracle import BenchCase, Request, canonical, parse_call
 
 OTHERS = 3
+OTHER_SPARES = 4
 FURTHER = 5
 NEAR_SPARES = 4
 TRIES = 300
@@ -139,12 +140,10 @@ class Draft:
             return None
         self.name, self.option, self.value, self.denied = name, rules[name], value, denied
         corrected = self._request("corrected", self.names, self.task, self.messages)
-        alike = list(itertools.islice(self._alike(), OTHERS - 1 + FURTHER))
-        if corrected is None or len(alike) < OTHERS - 1 + FURTHER:
+        alike = list(itertools.islice(self._alike(), FURTHER + OTHERS + OTHER_SPARES))
+        if corrected is None or len(alike) < FURTHER + OTHERS:
             return None
-        others = (self._paraphrase() or next(self._alike("spare"), None), *alike[: OTHERS - 1])
-        if others[0] is None:
-            return None
+        further, rest = alike[:FURTHER], alike[FURTHER:]
         return BenchCase(
             seed=self.seed,
             number=self.number,
@@ -153,9 +152,9 @@ class Draft:
             value=value,
             denied_value=denied[name],
             corrected=corrected,
-            others=tuple(filter(None, others)),
+            others=tuple(filter(None, (self._paraphrase(), *rest))),
             near=(*self._settled(), *self._elsewhere()),
-            further=tuple(alike[OTHERS - 1 :]),
+            further=tuple(further),
             irrelevant=self._irrelevant(),
         )
 
@@ -199,11 +198,11 @@ class Draft:
         mine = (self.option.wordings, self.option.known)
         return option is not None and (option.wordings, option.known) == mine
 
-    def _alike(self, stream: str = "alike") -> Iterator[Request]:
+    def _alike(self) -> Iterator[Request]:
         """Requests of the same kind about other files and names, no two of them the same."""
         seen = {self.messages[-1].content}
         for at in range(TRIES):
-            names = held_out(f"{self.key}/{stream}/{at}")
+            names = held_out(f"{self.key}/alike/{at}")
             task = type(self.task)(names)
             messages = opening(names, task)
             if not self._concerned(task) or messages[-1].content in seen:

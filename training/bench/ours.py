@@ -100,8 +100,10 @@ class Together(Ours):
             return Effort(0, progress.tokens_sampled, " ".join(outcomes))
         rows = [row for attempt in attempts for row in attempt.stepper.rehearsal.rows]
         left_out = {name for attempt in attempts for name in attempt.own_related}
+        taught = {row.prompt for row in rows if row.teacher is not None}
+        elsewhere = [d for a in attempts for d in a.elsewhere if d.prompt not in taught]
         stepper = Stepper(
-            policy, self._settings.step, bank.anchors, left_out, Rehearsal(policy, rows)
+            policy, self._settings.step, bank.anchors, left_out, Rehearsal(policy, rows), elsewhere
         )
         proved: set[int] = set()
         steps = 0

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from ..engine import EngineFailure
 from ..teacher import render_call
-from .drawing import Draft, tool_of
+from .drawing import OTHERS, Draft, tool_of
 from .oracle import BenchCase, Request, canonical_answer, judge, parse_call
 from .world import World
 
@@ -64,15 +64,27 @@ def _drafts(world: World, seed: int, count: int) -> Iterator[tuple[Draft, str]]:
 
 
 def complete(world: World, case: BenchCase | None, denied: str) -> BenchCase | None:
-    """The case with its prior and its near misses; None where there are too few of them."""
+    """The case with its prior, its kind and its near misses; None where these are too few."""
     if case is None or judge(case.corrected, denied) != "denied":
         return None
-    near = list(_near(world, case, denied))
+    near, others = list(_near(world, case, denied)), _understood(world, case)
     prior = world.prior(case.corrected)
     world.forget()
-    if len(near) <= NEAR_OF_A_KIND:
+    if len(near) <= NEAR_OF_A_KIND or len(others) < OTHERS:
         return None
-    return case.model_copy(update={"near": tuple(near), "prior": prior})
+    chosen = {"near": tuple(near), "others": tuple(others[:OTHERS]), "prior": prior}
+    return case.model_copy(update=chosen)
+
+
+def _understood(world: World, case: BenchCase) -> list[Request]:
+    """Requests of the kind that the base understands: it does them, whichever way.
+
+    Where it does not know what is asked, or spells a name wrongly, there is nothing to see of
+    what a correction has taught.
+    """
+    answers = world.answers([request.messages for request in case.others])
+    pairs = zip(case.others, answers, strict=True)
+    return [request for request, answer in pairs if judge(request, answer) != "other"]
 
 
 def _near(world: World, case: BenchCase, denied: str) -> Iterator[Request]:

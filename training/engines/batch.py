@@ -25,6 +25,14 @@ if TYPE_CHECKING:
 ADAPTER, NO_ADAPTER = "default", "__base__"
 MOST_TOKENS_TOGETHER = 8_192
 MOST_FIGURES_TOGETHER = 2**26  # of log-probabilities: a quarter of a GiB
+LARGE_VOCABULARY = 32_768
+ROWS_AT_ONCE = 24
+LARGE_ROWS_AT_ONCE = 4
+
+
+def rows_at_once(policy: Policy) -> int:
+    """How many rows of the bank are read side by side."""
+    return LARGE_ROWS_AT_ONCE if policy.vocabulary > LARGE_VOCABULARY else ROWS_AT_ONCE
 
 
 @dataclass(frozen=True)
@@ -147,16 +155,18 @@ class Batch:
 
     def _read(self, rows: Tensor, **options: Any) -> Tensor:
         self.policy.tokens_scored += int(self.real[rows].sum())
+        where = self._where[rows]
+        kept = torch.arange(int(where.min()), int(where.max()) + 1, device=where.device)
         output = self.policy.adapter.model(
             input_ids=self.inputs[rows],
             attention_mask=self._mask[rows],
             position_ids=self._ids[rows],
             past_key_values=self._cache(rows) if self.cached else None,
             use_cache=self.cached,
-            logits_to_keep=0,
+            logits_to_keep=kept,
             **options,
         )
-        where = self._where[rows][:, :, None].expand(-1, -1, output.logits.shape[-1])
+        where = (where - kept[0])[:, :, None].expand(-1, -1, output.logits.shape[-1])
         return output.logits.gather(1, where).float().log_softmax(-1)
 
 
