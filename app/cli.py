@@ -46,7 +46,8 @@ A line of FILE is one of
   {"note": "the tests run under python3"}           answers no proposal
 
 Settings, as arguments, as CONTINUALCODE_... variables, or in config.toml:
-  engine=practice|local|tinker    which engine runs the model (practice)
+  engine=practice|local|tinker    which engine runs the model (tinker if there is a
+                                  key for it, else practice)
   model_name=NAME                 a hub name or a folder, for local and tinker
   base_url=URL                    the address of the Tinker service
   enable_training=true|false      whether corrections become lessons (true)
@@ -58,8 +59,10 @@ Settings, as arguments, as CONTINUALCODE_... variables, or in config.toml:
   teacher=before|live|moving_average|frozen|trust_region teacher_rate=X
   learning_rate=X kl_coef=X kl_budget=X max_steps=N
                                   of a lesson; each engine has its own defaults
+  teacher_model=NAME teacher_checkpoint=PATH
+                                  another teacher of the Tinker service
   load_checkpoint_path=PATH       the Tinker checkpoint to start from
-  save_every=N                    exports the adapter after so many lessons (10)
+  save_every=N                    keeps a snapshot for good after so many lessons (10)
   check_every=N                   asks all of them again after so many, when idle (5)
   temperature=X max_tokens=N seed=N
                                   of sampling (0.3, 1024, 0)

@@ -56,7 +56,7 @@ class Settings(BaseSettings):
     )
 
     engine: EngineName = "practice"
-    """Which engine runs the model: the practice model, a local model, or Tinker."""
+    """Which engine runs the model: the practice one, a local one, or Tinker (if there is a key)."""
 
     model_name: str | None = None
     """The model of `engine=local` (a hub name or a folder) or `engine=tinker`."""
@@ -94,6 +94,12 @@ class Settings(BaseSettings):
     teacher: TeacherKind | None = None
     """Whose weights the teacher has."""
 
+    teacher_model: str | None = None
+    """Another model of the Tinker service that teaches; it needs the same tokenizer."""
+
+    teacher_checkpoint: str | None = None
+    """A Tinker checkpoint that teaches."""
+
     teacher_rate: float | None = Field(default=None, gt=0, le=1, allow_inf_nan=False)
     """How fast a moving average follows, or how far a trust region reaches."""
 
@@ -113,7 +119,7 @@ class Settings(BaseSettings):
     """The Tinker checkpoint to start from, instead of the newest of this repository."""
 
     save_every: int = Field(default=10, ge=1)
-    """After how many lessons the adapter is exported as well."""
+    """After how many lessons a snapshot is kept for good; with Tinker, saved on the service."""
 
     check_every: int = Field(default=5, ge=0)
     """After how many learned lessons all of them are asked again, when idle; 0 is never."""
@@ -182,7 +188,7 @@ class Settings(BaseSettings):
             raise ValueError("engine=local needs model_name=…, a hub name or a folder")
         if self.engine == "practice" and self.model_name:
             raise ValueError("model_name needs engine=local or engine=tinker beside it")
-        for name in ("base_url", "load_checkpoint_path"):
+        for name in ("base_url", "load_checkpoint_path", "teacher_model", "teacher_checkpoint"):
             if getattr(self, name) and self.engine != "tinker":
                 raise ValueError(f"{name} needs engine=tinker beside it")
         return self
@@ -214,10 +220,21 @@ def load_settings(
     _check_environment(environ)
     in_file = _read_file(file)
     values: dict[str, Any] = {**given, CONFIG_FILE: file}
+    in_environment = any(name.upper() == f"{PREFIX}ENGINE" for name in environ)
+    if not (in_environment or "engine" in given or "engine" in in_file):
+        values |= {"engine": "tinker"} if has_service_key(environ) else {}
     try:
         return Settings(**values)
     except ValidationError as error:
         raise SettingsError(_explain(error, given, in_file, file)) from None
+
+
+def has_service_key(environ: Mapping[str, str]) -> bool:
+    """Whether the Tinker SDK would find a key, a command that prints one, or a login."""
+    if environ.get("TINKER_API_KEY") or environ.get("TINKER_CREDENTIAL_CMD"):
+        return True
+    home = environ.get("HOME")
+    return home is not None and (Path(home) / ".tinker" / "credentials.json").is_file()
 
 
 def parse_arguments(arguments: Sequence[str]) -> dict[str, str]:

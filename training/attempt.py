@@ -14,10 +14,10 @@ from .case import Case, Sampled
 from .collateral import Decision
 from .engines.generation import Sampling, generate
 from .guard import Guard
+from .outcome import NOT_FOLLOWED, praise, replay_of
 from .protocol import Completion, GuardReport, Learn, Outcome, StepMetrics
 from .reach import Reach
 from .rehearsal import MOST_RELATED, Rehearsal, Rehearser, earlier_rows
-from .snapshots import Replay
 from .stepper import NonFinite, Stepper, StepResult, Target, enough_of
 from .teachers import Teacher, TeacherSettings
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .engine import Reply
     from .engines.adapter import State
     from .learner import Learner
+    from .snapshots import Replay
 
 TIME_BUDGET_SECONDS = 60.0
 OWN_SAMPLES = 3
@@ -167,7 +168,7 @@ class Attempt:
                 sampled, complaint = self.retry(number)
             if not complaint:
                 self.progress.proved = True
-                return "learned", self._praise(number)
+                return "learned", praise(number)
             self.reply.retry_dropped()
             failures += 1
             stuck = result.choice.scale == 0 and not self.stepper.restraining
@@ -175,11 +176,7 @@ class Attempt:
                 break
             if sampled.decisions:
                 own = [*own, self._taught(sampled)][-OWN_SAMPLES:]
-        return (
-            "in_context_only",
-            "The retry did not come to follow the correction by itself, so the weights were put "
-            "back; the correction stays in view.",
-        )
+        return "in_context_only", NOT_FOLLOWED
 
     def _taught(self, sampled: Sampled) -> Sampled:
         """What the judge has read, as the lesson's own teacher reads it."""
@@ -191,10 +188,6 @@ class Attempt:
         """Let a teacher that has moved score the answers anew."""
         for answer in answers:
             answer.teacher = self.teacher.score(answer.teacher_prompt, answer.tokens)
-
-    def _praise(self, number: int) -> str:
-        steps = "one step" if number == 1 else f"{number} steps"
-        return f"Learned in {steps}: the retry follows without seeing the correction."
 
     def targets(self, answers: Sequence[Sampled], failures: int) -> list[Target]:
         """What the student has to choose for the step to have gone far enough.
@@ -264,18 +257,8 @@ class Attempt:
     def commit(self) -> Commit:
         """What has to be kept of a proved lesson."""
         assert self.progress.retry is not None
-        retry = self.progress.retry.tokens
-        shared = 0
-        for mine, denied in zip(retry, self.case.denied.tokens, strict=False):
-            if mine != denied:
-                break
-            shared += 1
-        replay = Replay(
-            messages=self.request.lesson.messages,
-            tools=self.request.lesson.tools,
-            tokens=retry,
-            decision=min(shared, len(retry) - 1),
-        )
+        retry, denied = self.progress.retry.tokens, self.case.denied.tokens
+        replay = replay_of(self.request.lesson, retry, denied)
         last = self.progress.steps[-1]
         figures = {"kl": last.kl, "follow": last.follow, "steps": float(last.step)}
         return Commit(

@@ -16,10 +16,9 @@ from .protocol import ChatMessage, Completion, Lesson, TokenReport, ToolSchema
 from .teacher import SLOT_CHARACTERS, trailing_block
 
 if TYPE_CHECKING:
-    from .engines.policy import Policy
     from .engines.prefix import Prefix
     from .engines.rendering import Prompt
-    from .teachers import Teacher
+    from .reading import Reader, TeacherReader
 
 NEUTRAL = "That is what it was, and it is noted here so that the length is the same as before. "
 PLAUSIBLE_PART = 0.3
@@ -85,7 +84,7 @@ def correction_block(lesson: Lesson, limit: int = SLOT_CHARACTERS) -> str:
     )
 
 
-def fitting_block(policy: Policy, lesson: Lesson) -> tuple[str, Prompt]:
+def fitting_block(policy: Reader, lesson: Lesson) -> tuple[str, Prompt]:
     """The trailing block, cut down as far as a small context needs it, and the prompt with it."""
     answer = len(lesson.completion.tokens)
     limit = SLOT_CHARACTERS
@@ -97,7 +96,7 @@ def fitting_block(policy: Policy, lesson: Lesson) -> tuple[str, Prompt]:
         limit //= 2
 
 
-def neutral_block(policy: Policy, lesson: Lesson, block: str) -> str:
+def neutral_block(policy: Reader, lesson: Lesson, block: str) -> str:
     """A trailing block of the same length that says nothing.
 
     The notes stay: they are in force whatever the correction says.
@@ -119,7 +118,7 @@ def decisions(tokens: Sequence[int], teacher: Tensor) -> list[int]:
 
 
 def assess(
-    teacher: Teacher,
+    teacher: TeacherReader,
     prompt: Prompt,
     teacher_prompt: Prompt,
     tokens: tuple[int, ...],
@@ -131,7 +130,7 @@ def assess(
     return Sampled(prompt, teacher_prompt, tokens, sampled, read, decisions(tokens, read))
 
 
-def prepare(policy: Policy, teacher: Teacher, lesson: Lesson) -> Case:
+def prepare(policy: Reader, teacher: TeacherReader, lesson: Lesson) -> Case:
     """Render the prompts and score the denied completion."""
     renderer = policy.renderer
     if not lesson.completion.tokens:
@@ -156,7 +155,7 @@ def prepare(policy: Policy, teacher: Teacher, lesson: Lesson) -> Case:
     return Case(lesson, prompt, teacher_prompt, block, denied, student, gate=0.0)
 
 
-def _neutral(policy: Policy, case: Case) -> tuple[Prompt, Prefix | None]:
+def _neutral(policy: Reader, case: Case) -> tuple[Prompt, Prefix | None]:
     """What the teacher would read with the neutral text, and its prefix where that can be kept."""
     lesson = case.lesson
     block = neutral_block(policy, lesson, case.block)
@@ -164,7 +163,7 @@ def _neutral(policy: Policy, case: Case) -> tuple[Prompt, Prefix | None]:
     return prompt, policy.prefix(prompt, keep=False) if policy.scope == "answer" else None
 
 
-def contrast(policy: Policy, teacher: Teacher, case: Case, answer: Sampled) -> float:
+def contrast(policy: Reader, teacher: TeacherReader, case: Case, answer: Sampled) -> float:
     """How much more the correction says than a neutral text, in nats.
 
     It is the larger of two differences between the teacher and the same model with the
@@ -185,7 +184,7 @@ def contrast(policy: Policy, teacher: Teacher, case: Case, answer: Sampled) -> f
     return max(0.0, towards, away)
 
 
-def second_choice(policy: Policy, teacher: Teacher, case: Case) -> int | None:
+def second_choice(policy: Reader, teacher: TeacherReader, case: Case) -> int | None:
     """Where the teacher would come to something else if it may not repeat what was denied.
 
     It would still say the denied answer, but the correction makes another token clearly more
@@ -257,7 +256,7 @@ def _canonical(text: str) -> Any:
     return " ".join(text.split())
 
 
-def token_reports(policy: Policy, case: Case, after: Tensor) -> tuple[TokenReport, ...]:
+def token_reports(policy: Reader, case: Case, after: Tensor) -> tuple[TokenReport, ...]:
     """One line per token of the denied completion; ``after`` is ``[n, v]``."""
     tokens = torch.tensor(case.denied.tokens, device=after.device)
     gained = objectives.advantages(case.student, case.denied.teacher, tokens)
@@ -284,7 +283,7 @@ def token_reports(policy: Policy, case: Case, after: Tensor) -> tuple[TokenRepor
 
 
 def related(
-    policy: Policy,
+    policy: Reader,
     case: Case,
     messages: Sequence[ChatMessage],
     tools: Sequence[ToolSchema],

@@ -10,8 +10,9 @@ from . import case as cases
 from .attempt import Attempt, Commit, Progress
 from .case import Case, Sampled
 from .engines.generation import Sampling, generate
+from .outcome import nothing_to_learn
 from .protocol import ChatMessage, Learn, LessonResult, Outcome
-from .stepper import StepSettings, enough_of
+from .stepper import StepSettings
 from .teachers import Teacher, TeacherSettings, without
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ class Learner:
             case = cases.prepare(self.policy, teacher, request.lesson)
         with reply.stage("gate"):
             self._teach(case, teacher, request, reply, progress)
-            return case, teacher, self._gated(case, request.temperature)
+            return case, teacher, nothing_to_learn(case, request.temperature)
 
     def _teach(
         self, case: Case, teacher: Teacher, request: Learn, reply: Reply, progress: Progress
@@ -181,26 +182,3 @@ class Learner:
         student = self.policy.score(prompt, said.tokens)
         sampled.decisions = cases.decisions(said.tokens, student)
         return sampled
-
-    def _gated(self, case: Case, temperature: float) -> str:
-        """Why there is nothing to learn; empty when there is."""
-        position = case.denied.decision
-        if position is None:
-            return (
-                "With the correction in view the model would still give the same answer, so "
-                "there is nothing to learn from it."
-            )
-        if case.gate < cases.MINIMUM_CONTRAST:
-            return (
-                "The correction changes the answer no more than any other text would, so there "
-                "is nothing to learn from it."
-            )
-        token = case.denied.wanted(position)
-        taught = float(case.denied.teacher[position][token].exp())
-        surely = float(case.student[position][token].exp()) >= enough_of(taught, temperature, 1)
-        if surely and not case.teacher_answers[0].decisions:
-            return (
-                "The model already answers as the correction asks and only drew another answer "
-                "by chance, so there is nothing to learn from it."
-            )
-        return ""

@@ -135,6 +135,10 @@ class Load(Wire):
     max_steps: int | None = None
     save_every: int = 10
     seed: int = 0
+    base_url: str | None = None
+    load_checkpoint_path: str | None = None
+    teacher_model: str | None = None
+    teacher_checkpoint: str | None = None
 
 
 class Sample(Wire):
@@ -222,7 +226,7 @@ class Loaded(Wire):
 
     ``lesson`` is the newest that the adapter holds and ``lessons`` how many it does.
     ``notice`` is one sentence that the user should see, such as that the newest snapshot was
-    damaged and an older one was taken.
+    damaged and an older one was taken. ``server`` says what a service can do, by name.
     """
 
     type: Literal["loaded"] = "loaded"
@@ -241,6 +245,7 @@ class Loaded(Wire):
     lessons: int = 0
     seconds: float = 0.0
     notice: str = ""
+    server: dict[str, str] = Field(default_factory=dict)
 
 
 class Sampled(Wire):

@@ -52,7 +52,10 @@ class Replay(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What a snapshot is, what it came from and what its files hash to."""
+    """What a snapshot is, what it came from and what its files hash to.
+
+    ``saved`` is where a service keeps its weights and optimiser; there the files are a recipe.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -69,6 +72,7 @@ class Manifest(BaseModel):
     replay: Replay | None = None
     related_anchors: tuple[str, ...] = ()
     figures: dict[str, float] = Field(default_factory=dict)
+    saved: str = ""
 
 
 class DamagedSnapshot(Exception):
@@ -122,8 +126,9 @@ def safe_name(name: str) -> str:
 class SnapshotStore:
     """The snapshots of one repository and one model."""
 
-    def __init__(self, folder: Path, save_every: int = 10) -> None:
+    def __init__(self, folder: Path, save_every: int = 10, keep_last: int = KEEP_LAST) -> None:
         self.folder = folder
+        self.keep_last = keep_last
         self.snapshots = folder / "snapshots"
         self.save_every = max(1, save_every)
         self.read_only: str | None = None
@@ -356,7 +361,7 @@ class SnapshotStore:
 
         Manifests stay, so that lessons can still be counted and told apart.
         """
-        keep = set(self._names()[-KEEP_LAST:]) | self._worth_keeping(current)
+        keep = set(self._names()[-self.keep_last :]) | self._worth_keeping(current)
         with contextlib.suppress(FileNotFoundError):
             keep |= self._worth_keeping((self.folder / PINNED).read_text().strip())
         for name in self._names():
@@ -367,7 +372,7 @@ class SnapshotStore:
         """The last of a chain, and every ``save_every``-th of it."""
         chain = list(self.chain(newest))
         depth = len(chain)
-        keep = {manifest.id for manifest in chain[:KEEP_LAST]}
+        keep = {manifest.id for manifest in chain[: self.keep_last]}
         return keep | {m.id for at, m in enumerate(chain) if (depth - at) % self.save_every == 0}
 
     def _drop_tensors(self, snapshot: str) -> None:

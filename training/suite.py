@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from .case import same_answer
 from .engines.generation import Sampling, generate
+from .outcome import first_difference
 from .protocol import Check, Checked, Hold, LessonCheck, ProvedLesson
 from .snapshots import DamagedSnapshot
 
@@ -88,7 +89,9 @@ class Suite:
         # Kept out of the cache: the conversation that is under way needs its own prefixes there.
         cached = self._policy.scope == "answer"
         prefix = self._policy.prefix(prompt, check=reply.check, keep=False) if cached else None
-        return Question(lesson, prompt, prefix, _decision(lesson), self._text(lesson.tokens))
+        shared = first_difference(lesson.tokens, lesson.denied)
+        decision = min(shared, len(lesson.tokens) - 1)
+        return Question(lesson, prompt, prefix, decision, self._text(lesson.tokens))
 
     def _ask(self, question: Question, reply: Reply) -> Answer:
         """One forward pass over the proof; only where it differs is an answer written."""
@@ -149,13 +152,3 @@ class Suite:
             return None
         with self._policy.holding(state):
             return self._ask(question, reply).holds != "lost"
-
-
-def _decision(lesson: ProvedLesson) -> int:
-    """The first token at which the proof is not the denied answer."""
-    shared = 0
-    for mine, denied in zip(lesson.tokens, lesson.denied, strict=False):
-        if mine != denied:
-            break
-        shared += 1
-    return min(shared, len(lesson.tokens) - 1)

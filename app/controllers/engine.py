@@ -307,6 +307,10 @@ class EngineController:
             max_steps=settings.max_steps,
             save_every=settings.save_every,
             seed=settings.seed,
+            base_url=settings.base_url,
+            load_checkpoint_path=settings.load_checkpoint_path,
+            teacher_model=settings.teacher_model,
+            teacher_checkpoint=settings.teacher_checkpoint,
         )
 
     async def _ask(self, request: Request, on_event: OnEvent) -> Result:

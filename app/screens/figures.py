@@ -86,11 +86,13 @@ def _session(metrics: Metrics) -> list[Row]:
 
 
 def _engine(loaded: Loaded) -> list[Row]:
+    size = f"{loaded.trainable_parameters:,} parameters, " if loaded.trainable_parameters else ""
     return [
         ("model", loaded.model_name),
         ("engine", f"{loaded.engine} on {loaded.device}"),
-        ("parameters", f"{loaded.parameters:,}"),
-        ("adapter", f"{loaded.trainable_parameters:,} parameters, {_scope(loaded)}"),
+        *([("parameters", f"{loaded.parameters:,}")] if loaded.parameters else []),
+        ("adapter", size + _scope(loaded)),
+        *((name, value) for name, value in loaded.server.items() if name != "server"),
         ("objective", loaded.objective.replace("_", " ")),
         ("context", f"{loaded.context_tokens:,} tokens"),
         ("training", loaded.read_only or ("on" if loaded.training else "off")),

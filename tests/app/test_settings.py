@@ -194,3 +194,16 @@ def test_the_wire_has_the_same_defaults() -> None:
     settings = load_settings()
     for name in set(Settings.model_fields) & set(Load.model_fields) - {"data_dir"}:
         assert getattr(load, name) == getattr(settings, name), name
+
+
+def test_tinker_is_the_engine_where_there_is_a_key_and_none_is_named(tmp_path: Path) -> None:
+    key = {"TINKER_API_KEY": "tml-x"}
+    assert load_settings([], key).engine == "tinker"
+    assert load_settings(["engine=practice"], key).engine == "practice"
+    assert load_settings([], {**key, "CONTINUALCODE_ENGINE": "practice"}).engine == "practice"
+    assert load_settings([], {"TINKER_CREDENTIAL_CMD": "pass tinker"}).engine == "tinker"
+    home = {"HOME": str(tmp_path)}
+    assert load_settings([], home).engine == "practice"
+    (tmp_path / ".tinker").mkdir()
+    (tmp_path / ".tinker" / "credentials.json").write_text("{}")
+    assert load_settings([], home).engine == "tinker"

@@ -1,0 +1,1 @@
+"""Models that another machine trains and samples, by the hosted trainer's protocol."""

@@ -1,0 +1,148 @@
+"""What a service can do, found out by asking it for three tokens; and which models it has."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ...engine import EngineFailure, Reply
+from .connection import Connection, Limits
+from .reader import TOP_K, Abilities
+from .recipes import Example
+
+if TYPE_CHECKING:
+    import tinker
+    from transformers import PreTrainedTokenizerBase
+
+    from .adapter import HostedAdapter
+
+DEFAULT_CONTEXT = 32_768
+NAMES_SHOWN = 3
+QUICK = 15.0
+
+
+def models_of(connection: Connection, reply: Reply) -> dict[str, int]:
+    """The names of the models that a service offers, and how many tokens each reads."""
+
+    def begin() -> Any:
+        import tinker
+
+        return tinker.RestClient(base_url=connection.base_url).get_server_capabilities()
+
+    found = connection.wait("Asking which models there are", begin, reply, QUICK)
+    return {
+        model.model_name: model.max_context_length or DEFAULT_CONTEXT
+        for model in found.supported_models
+        if model.model_name
+    }
+
+
+def require_model(name: str, offered: dict[str, int]) -> int:
+    """How many tokens a model reads; fails in words where the service does not have it."""
+    if not offered:
+        return DEFAULT_CONTEXT
+    if name not in offered:
+        near = difflib.get_close_matches(name, offered, NAMES_SHOWN, 0.3) or list(offered)
+        shown = " or ".join(near[:NAMES_SHOWN])
+        raise EngineFailure(
+            "bad_model", f"The service has no model {name}: choose model_name={shown}."
+        )
+    return offered[name]
+
+
+def load_tokenizer(name: str, reply: Reply) -> PreTrainedTokenizerBase:
+    """A model's tokenizer, from the hub or a folder; never code from there."""
+    reply.progress(f"Loading the tokenizer of {name}")
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+    except Exception as error:
+        raise EngineFailure(
+            "bad_model",
+            f"The tokenizer of {name} could not be loaded: check the network and HF_TOKEN, or "
+            "choose another model_name.",
+        ) from error
+    if not tokenizer.chat_template:
+        raise EngineFailure(
+            "bad_model", f"{name} has no chat template: choose an instruction-tuned model."
+        )
+    return tokenizer
+
+
+def require_same_tokenizer(ours: PreTrainedTokenizerBase, theirs: PreTrainedTokenizerBase) -> None:
+    """Fail in words where a teacher would read other tokens than the student."""
+    if ours.get_vocab() != theirs.get_vocab():
+        raise EngineFailure(
+            "bad_model",
+            f"The teacher {theirs.name_or_path} has another tokenizer than the student, so it "
+            "cannot score its tokens: choose a teacher_model of the same family.",
+        )
+
+
+def find_out(
+    connection: Connection,
+    sampler: tinker.SamplingClient,
+    adapter: HostedAdapter | None,
+    token: int,
+    reply: Reply,
+) -> Abilities:
+    """Ask for three tokens in every way that a lesson would like to."""
+    reply.progress("Finding out what the service can do")
+    quick = Connection(connection.base_url, Limits(sample=QUICK, train=QUICK), connection.client)
+    last_n = _scores(quick, sampler, token, reply, prompt_logprobs_last_n=1)
+    top_k = _scores(quick, sampler, token, reply, topk_prompt_logprobs=TOP_K)
+    wide = adapter is not None and _takes_wide_targets(quick, adapter, token, reply)
+    return Abilities(top_k=TOP_K if top_k else 0, last_n=last_n, wide_targets=wide)
+
+
+def _scores(
+    quick: Connection, sampler: tinker.SamplingClient, token: int, reply: Reply, **asked: Any
+) -> bool:
+    """Whether a score may be asked for in this way, and comes with what was asked for."""
+    from tinker import types
+
+    def begin() -> Any:
+        return sampler.sample(
+            types.ModelInput.from_ints([token] * 3),
+            1,
+            types.SamplingParams(max_tokens=1),
+            include_prompt_logprobs=True,
+            **asked,
+        )
+
+    try:
+        response = quick.wait("Finding out what the service can do", begin, reply, QUICK)
+    except EngineFailure as failure:
+        if failure.code == "cancelled":
+            raise
+        return False
+    return "topk_prompt_logprobs" not in asked or response.topk_prompt_logprobs is not None
+
+
+def _takes_wide_targets(
+    quick: Connection, adapter: HostedAdapter, token: int, reply: Reply
+) -> bool:
+    """Whether several targets may be given for a token; nothing is trained by asking."""
+    example = Example(
+        torch.tensor([token, token]),
+        {
+            "target_tokens": torch.tensor([[token, token + 1], [token, token + 1]]),
+            "weights": torch.full((2, 2), 0.5),
+        },
+    )
+    try:
+        output = quick.wait(
+            "Finding out what the service can do",
+            lambda: adapter.client.forward([example.datum()], "cross_entropy"),
+            reply,
+            QUICK,
+        )
+    except EngineFailure as failure:
+        if failure.code == "cancelled":
+            raise
+        return False
+    shape = output.loss_fn_outputs[0]["logprobs"].shape
+    return shape is not None and list(shape) == [2, 2]
