@@ -160,6 +160,21 @@ def test_a_correction_that_changes_nothing_takes_no_step(start: Start, loopback:
 
 
 @slow
+@pytest.mark.parametrize("objective", ["reverse_kl", "jsd", "importance_sampling"])
+def test_every_objective_can_be_chosen(start: Start, objective: str):
+    engine = start(objective=objective, max_steps=8)
+    result = engine.learn(learn_request(lesson(said(engine))), quiet())
+    assert result.outcome in ("learned", "in_context_only")
+    assert max(step.follow for step in result.steps) > 0.4
+
+
+def test_an_objective_that_the_service_cannot_is_refused(start: Start, loopback: Loopback):
+    loopback.service.features = Features(wide_targets=False)
+    message = refused(start, 10, objective="jsd")
+    assert "choose objective=importance_sampling" in message
+
+
+@slow
 @pytest.mark.parametrize("teacher", ["live", "frozen", "moving_average", "trust_region"])
 def test_every_teacher_can_teach(start: Start, teacher: str):
     engine = start(teacher=teacher, teacher_rate=0.9, max_steps=2)

@@ -3,6 +3,7 @@ that speaks its protocol."""
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -132,6 +133,9 @@ class TinkerEngine:
         reader.abilities = asking.find_out(
             connection, base, self.adapter, _some_token(tokenizer), reply
         )
+        if request.objective in ("reverse_kl", "jsd") and self.adapter is not None:
+            linear = asking.is_linear(adapter, _some_token(tokenizer), reply)
+            reader.abilities = dataclasses.replace(reader.abilities, custom_loss=linear)
         self._other = self._other_teacher(request, reply)
         lessons = kept.lessons_in(self.store.chain(self._snapshot))
         return Loaded(
@@ -191,17 +195,17 @@ class TinkerEngine:
         """The objective that was asked for, or the best that the service supports."""
         _, reader, request = self._ready()
         best = reader.abilities.top_k and reader.abilities.wide_targets
-        if request.objective in ("reverse_kl", "jsd"):
+        if request.objective in ("forward_kl", "reverse_kl", "jsd") and not best:
             raise EngineFailure(
                 "unavailable",
-                f"objective={request.objective} is not yet possible on a service: choose "
-                "forward_kl or importance_sampling.",
+                f"This service cannot train on several targets a token, which "
+                f"{request.objective} needs: choose objective=importance_sampling.",
             )
-        if request.objective == "forward_kl" and not best:
+        if request.objective in ("reverse_kl", "jsd") and not reader.abilities.custom_loss:
             raise EngineFailure(
                 "unavailable",
-                "This service cannot train on several targets a token, which forward_kl needs: "
-                "choose objective=importance_sampling.",
+                "This service does not give a loss that is computed here the right gradient, and "
+                f"{request.objective} is one: choose objective=forward_kl.",
             )
         return request.objective or ("forward_kl" if best else "importance_sampling")
 
@@ -341,6 +345,7 @@ class TinkerEngine:
         }
         return HostedSettings(
             objective=self._objective(),
+            alpha=0.5 if request.jsd_alpha is None else request.jsd_alpha,
             top_k=request.top_k or reader.abilities.top_k,
             **{name: value for name, value in given.items() if value is not None},
         )

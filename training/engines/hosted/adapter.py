@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -97,7 +98,10 @@ class HostedAdapter:
 
         def begin() -> Any:
             # Both are sent before either is awaited, as the service works them off in order.
-            began.append(client.forward_backward(data, step.loss, step.config))
+            if step.loss == "divergence":
+                began.append(client.forward_backward_custom(data, step.divergence))
+            else:
+                began.append(client.forward_backward(data, step.loss, step.config))
             began.append(client.optim_step(step.adam()))
             return began[0]
 
@@ -107,6 +111,11 @@ class HostedAdapter:
             loss=float(output.metrics.get("loss:sum", 0.0)),
             grad_norm=float((moved.metrics or {}).get("grad_norm", 0.0)),
         )
+
+    def gradient_norm(self, step: Step, reply: Reply) -> float:
+        """The norm of a step's gradient, by a step of no length; the state is then in doubt."""
+        self.certain = False
+        return self._take(dataclasses.replace(step, learning_rate=0.0), reply).grad_norm
 
     # --- what it can be asked ---------------------------------------------------------
 

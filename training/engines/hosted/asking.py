@@ -10,7 +10,7 @@ import torch
 from ...engine import EngineFailure, Reply
 from .connection import Connection, Limits
 from .reader import TOP_K, Abilities
-from .recipes import Example
+from .recipes import Example, Step
 
 if TYPE_CHECKING:
     import tinker
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 DEFAULT_CONTEXT = 32_768
 NAMES_SHOWN = 3
 QUICK = 15.0
+LINEAR = 1e-3
 
 
 def models_of(connection: Connection, reply: Reply) -> dict[str, int]:
@@ -96,6 +97,27 @@ def find_out(
     top_k = _scores(quick, sampler, token, reply, topk_prompt_logprobs=TOP_K)
     wide = adapter is not None and _takes_wide_targets(quick, adapter, token, reply)
     return Abilities(top_k=TOP_K if top_k else 0, last_n=last_n, wide_targets=wide)
+
+
+def is_linear(adapter: HostedAdapter, token: int, reply: Reply) -> bool:
+    """Whether a loss that is computed here has the gradient there that it should have.
+
+    Forward KL is both a loss of the service (cross-entropy with soft targets) and a divergence
+    that can be taken here, up to a bucket that is left empty; the norms have to agree.
+    """
+    ids = torch.tensor([[token, token + 1], [token, token + 1]])
+    weights = torch.full((2, 2), 0.5)
+    tokens, share = torch.tensor([token, token]), torch.ones(2)
+    soft = Example(tokens, {"target_tokens": ids, "weights": weights})
+    local = {"target_tokens": ids, "weights": weights, "teacher": weights.log(), "share": share}
+    try:
+        there = adapter.gradient_norm(Step("cross_entropy", (soft,), 0.0), reply)
+        here = adapter.gradient_norm(Step("divergence", (Example(tokens, local),), 0.0), reply)
+    except EngineFailure as failure:
+        if failure.code == "cancelled":
+            raise
+        return False
+    return there > 0 and abs(here - there) <= LINEAR * there
 
 
 def _scores(

@@ -66,3 +66,29 @@ def sampled_tokens(answer: Sampled, student: Tensor, *, kl_coef: float) -> Examp
             "advantages": torch.cat([before, advantages * keep / max(1, int(keep.sum()))]),
         },
     )
+
+
+def divergence_targets(answer: Sampled, student: Tensor, *, top_k: int, kl_coef: float) -> Example:
+    """The teacher's ``top_k`` with its log-probabilities, for a divergence that is taken here.
+
+    ``kl_coef`` mixes the reference into the teacher.
+    """
+    keep = objectives.informative(student, answer.teacher)
+    values, ids = answer.teacher.topk(top_k, dim=-1)
+    if kl_coef:
+        assert answer.reference is not None
+        more = answer.reference.gather(-1, ids).exp() * kl_coef
+        values = ((values.exp() + more) / (1 + kl_coef)).log()
+    before = len(answer.prompt) - 1
+    share = keep.float() / max(1, int(keep.sum()))
+    # Targets of the prompt's rows are all different, as a service may want of a support.
+    unused = torch.arange(top_k).expand(before, -1)
+    return Example(
+        torch.tensor([*answer.prompt.tokens, *answer.tokens[:-1]]),
+        {
+            "target_tokens": torch.cat([unused, ids]),
+            "weights": torch.ones(before + len(ids), top_k),
+            "teacher": torch.cat([torch.zeros(before, top_k), values.float()]),
+            "share": torch.cat([torch.zeros(before), share]),
+        },
+    )

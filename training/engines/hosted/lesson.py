@@ -47,6 +47,7 @@ class HostedSettings:
     """What may be chosen about a lesson on a service."""
 
     objective: Objective = "forward_kl"
+    alpha: float = 0.5
     top_k: int = 20
     learning_rate: float = LEARNING_RATE
     kl_coef: float = KL_COEF
@@ -192,8 +193,7 @@ class HostedLesson:
             self._example(answer, student, first=number == 1)
             for answer, student in zip(answers, self._readings(answers), strict=True)
         )
-        loss = "cispo" if self.settings.objective == "importance_sampling" else "cross_entropy"
-        step = Step(loss, made, self.settings.learning_rate)
+        step = self._made_of(made)
         taken = self.adapter.step(step, self.reply)
         self.recipe.append(step)
         self.reader.student = self.adapter.publish(self.reply)
@@ -203,6 +203,18 @@ class HostedLesson:
         follow = float(now[position][case.denied.wanted(position)].exp())
         self._tell(number, case, taken, now, (follow, guard.from_base()))
         return follow
+
+    def _made_of(self, made: tuple[Example, ...]) -> Step:
+        rate = self.settings.learning_rate
+        match self.settings.objective:
+            case "importance_sampling":
+                return Step("cispo", made, rate)
+            case "forward_kl":
+                return Step("cross_entropy", made, rate)
+            case "reverse_kl":
+                return Step("divergence", made, rate, alpha=1.0)
+            case "jsd":
+                return Step("divergence", made, rate, alpha=self.settings.alpha)
 
     def _readings(self, answers: Sequence[Sampled]) -> list[Tensor]:
         """How the student reads these answers, each ``[n, v]``; asked once for each weights."""
@@ -221,8 +233,10 @@ class HostedLesson:
         coefficient = 0.0 if first else self.settings.kl_coef
         if self.settings.objective == "importance_sampling":
             return examples.sampled_tokens(answer, student, kl_coef=coefficient)
-        top_k = self.settings.top_k
-        return examples.soft_targets(answer, student, top_k=top_k, kl_coef=coefficient)
+        made = examples.soft_targets
+        if self.settings.objective != "forward_kl":
+            made = examples.divergence_targets
+        return made(answer, student, top_k=self.settings.top_k, kl_coef=coefficient)
 
     def _tell(
         self,

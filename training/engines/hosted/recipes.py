@@ -16,12 +16,16 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor
 
+from ... import objectives
+
 if TYPE_CHECKING:
     from tinker import types
 
-LossName = Literal["cross_entropy", "importance_sampling", "cispo"]
-LOSSES: tuple[LossName, ...] = ("cross_entropy", "importance_sampling", "cispo")
+LossName = Literal["cross_entropy", "importance_sampling", "cispo", "divergence"]
+LOSSES: tuple[LossName, ...] = ("cross_entropy", "importance_sampling", "cispo", "divergence")
+SENT = ("target_tokens", "weights")  # of a loss that is computed here, only these leave
 RATIO_LOW, RATIO_HIGH = 0.5, 2.0
+LEAST_REST = 1e-6
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,8 @@ class Example:
     """One datum: ``n`` tokens, and for each what is to come after it.
 
     ``inputs`` are the loss's: ``target_tokens`` ``[n]`` or ``[n, k]``, and ``weights`` of the same
-    shape, or ``logprobs`` and ``advantages`` ``[n]``.
+    shape; or ``logprobs`` and ``advantages`` ``[n]``; or, for a divergence that is computed here,
+    the ``teacher``'s log-probabilities of the targets ``[n, k]`` and each row's ``share`` ``[n]``.
     """
 
     tokens: Tensor
@@ -39,10 +44,8 @@ class Example:
         """The datum as the SDK sends it, dense."""
         from tinker import types
 
-        inputs = {
-            name: types.TensorData.from_numpy(tensor.numpy())
-            for name, tensor in self.inputs.items()
-        }
+        sent = self.inputs if "share" not in self.inputs else {n: self.inputs[n] for n in SENT}
+        inputs = {name: types.TensorData.from_numpy(t.numpy()) for name, t in sent.items()}
         return types.Datum(
             model_input=types.ModelInput.from_ints(self.tokens.tolist()), loss_fn_inputs=inputs
         )
@@ -50,11 +53,15 @@ class Example:
 
 @dataclass(frozen=True)
 class Step:
-    """One gradient step: the examples, their loss, and Adam's rate."""
+    """One gradient step: the examples, their loss, and Adam's rate.
+
+    ``alpha`` is that of a divergence: 0 is forward KL, 1 reverse KL, between them JSD.
+    """
 
     loss: LossName
     examples: tuple[Example, ...]
     learning_rate: float
+    alpha: float = 0.0
 
     @property
     def config(self) -> dict[str, float] | None:
@@ -63,6 +70,18 @@ class Step:
             return None
         return {"clip_low_threshold": RATIO_LOW, "clip_high_threshold": RATIO_HIGH}
 
+    def divergence(self, _: object, logprobs: Sequence[Tensor]) -> tuple[Tensor, dict[str, float]]:
+        """The divergence on the targets and a bucket for all others, from the student's side."""
+        total = torch.zeros(())
+        for example, student in zip(self.examples, logprobs, strict=True):
+            share = example.inputs["share"]
+            rows = share > 0
+            between = objectives.divergence(
+                with_rest(student[rows]), with_rest(example.inputs["teacher"][rows]), self.alpha
+            )
+            total = total + (between * share[rows]).sum()
+        return total, {}
+
     def adam(self) -> types.AdamParams:
         """Adam without momentum: one correction must not drag the next one along."""
         from tinker import types
@@ -70,12 +89,19 @@ class Step:
         return types.AdamParams(learning_rate=self.learning_rate, beta1=0.0, beta2=0.95, eps=1e-8)
 
 
+def with_rest(logprobs: Tensor) -> Tensor:
+    """Log-probabilities ``[n, k]`` of some tokens and, last, of all others: ``[n, k + 1]``."""
+    told = logprobs.exp().sum(-1, keepdim=True).clamp(max=1 - LEAST_REST)
+    return torch.cat([logprobs, torch.log1p(-told)], dim=-1)
+
+
 def to_tensors(steps: Sequence[Step]) -> dict[str, Tensor]:
     """A recipe as named tensors."""
     found: dict[str, Tensor] = {"steps": torch.tensor([len(steps)])}
     for at, step in enumerate(steps):
         found[f"{at}.loss"] = torch.tensor([LOSSES.index(step.loss)])
-        found[f"{at}.rate"] = torch.tensor([step.learning_rate], dtype=torch.float64)
+        figures = [step.learning_rate, step.alpha]
+        found[f"{at}.figures"] = torch.tensor(figures, dtype=torch.float64)
         for number, example in enumerate(step.examples):
             found[f"{at}.{number}.tokens"] = example.tokens
             for name, tensor in example.inputs.items():
@@ -89,11 +115,9 @@ def from_tensors(tensors: Mapping[str, Tensor]) -> list[Step]:
 
 
 def _step(tensors: Mapping[str, Tensor], at: int) -> Step:
-    return Step(
-        loss=LOSSES[int(tensors[f"{at}.loss"])],
-        examples=tuple(_examples(tensors, at)),
-        learning_rate=float(tensors[f"{at}.rate"]),
-    )
+    rate, alpha = tensors[f"{at}.figures"].tolist()
+    loss = LOSSES[int(tensors[f"{at}.loss"])]
+    return Step(loss, tuple(_examples(tensors, at)), rate, alpha)
 
 
 def _examples(tensors: Mapping[str, Tensor], at: int) -> Iterator[Example]:
