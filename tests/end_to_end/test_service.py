@@ -27,7 +27,7 @@ def loopback() -> Iterator[Loopback]:
         yield opened
 
 
-def test_deny_learn_edit_and_come_back_after_a_kill(tmp_path: Path, loopback: Loopback) -> None:
+def test_deny_learn_and_come_back_after_a_kill(tmp_path: Path, loopback: Loopback) -> None:
     root = make_repository(tmp_path / "scratch")
     environment = {
         "HOME": str(tmp_path),
@@ -36,7 +36,7 @@ def test_deny_learn_edit_and_come_back_after_a_kill(tmp_path: Path, loopback: Lo
         "PYTHONPATH": ".",
     }
     command = [SCRIPT, f"base_url={loopback.url}", f"model_name={MODEL}"]
-    with Terminal(command, cwd=root, env=environment, rows=60) as terminal:
+    with Terminal(command, cwd=root, env=environment, rows=100) as terminal:
         terminal.wait("ready", 90)
         terminal.type("install the npm package zod")
         terminal.press("enter")
@@ -50,10 +50,8 @@ def test_deny_learn_edit_and_come_back_after_a_kill(tmp_path: Path, loopback: Lo
         terminal.wait("Learned in", 120)
         terminal.wait("pnpm add zod", 60)
         terminal.settle()
-        terminal.press("e")
-        terminal.settle()
         terminal.press("escape")
-        terminal.wait("y approve", 15)
+        terminal.settle()
         terminal.type("/metrics")
         terminal.press("enter")
         terminal.wait("forward kl", 15)

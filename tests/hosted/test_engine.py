@@ -300,9 +300,10 @@ def test_a_hundred_drops_leave_every_lesson_applied_once(start: Start, loopback:
     places += ("save_weights_for_sampler", "save_weights")
     engine = start(save_every=2)
     before = said(engine)
-    for number in range(100):
-        kind = draw.choice(("refuse", "lose"))
-        loopback.service.faults.add(draw.choice(places), Fault(kind))
+    for number in range(25):
+        for _ in range(4):
+            kind = draw.choice(("refuse", "lose"))
+            loopback.service.faults.add(draw.choice(places), Fault(kind))
         try:
             result = engine.learn(learn_request(lesson(before, id=f"l{number}")), quiet())
         except EngineFailure:
