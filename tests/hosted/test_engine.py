@@ -65,7 +65,7 @@ def tool(engine: TinkerEngine) -> str:
         pytest.param(Features(last_n=False), "forward_kl", marks=slow),
         pytest.param(Features(mean_reduction=True), "forward_kl", marks=slow),
         pytest.param(Features(wide_targets=False), "importance_sampling", marks=slow),
-        (Features(topk_prompt_logprobs=False), "importance_sampling"),
+        pytest.param(Features(topk_prompt_logprobs=False), "importance_sampling", marks=slow),
     ],
 )
 def test_a_lesson_is_learned_by_the_best_objective_of_the_server(
@@ -189,6 +189,7 @@ def test_a_teacher_of_its_own_can_teach(start: Start, hosted: Hosted):
     assert engine.learn(learn_request(lesson(said(engine))), quiet()).proved
 
 
+@slow
 def test_a_cancelled_lesson_leaves_the_adapter_as_it_was(start: Start):
     engine = start()
     before = said(engine)
@@ -253,7 +254,7 @@ def test_a_teacher_with_another_tokenizer_is_refused(start: Start, hosted: Hoste
         pytest.param("retrieve_future/asample", Fault("missing"), marks=slow),
         pytest.param("asample", Fault("status", code=400), marks=slow),
         pytest.param("retrieve_future/forward_backward", Fault("status", code=404), marks=slow),
-        ("optim_step", Fault("status", code=400)),
+        pytest.param("optim_step", Fault("status", code=400), marks=slow),
     ],
 )
 def test_a_failure_in_the_middle_leaves_the_adapter_as_it_was(
