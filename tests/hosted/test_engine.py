@@ -74,6 +74,10 @@ def test_a_lesson_is_learned_by_the_best_objective_of_the_server(
     loopback.service.features = features
     engine = start()
     assert engine._objective() == objective
+    told = engine._about_the_server()
+    assert told["teacher"] == "before"
+    assert told["likeliest tokens told"] == ("20" if features.topk_prompt_logprobs else "none")
+    assert told["several targets a token"] == ("yes" if features.wide_targets else "no")
     denied = said(engine)
     result = engine.learn(learn_request(lesson(denied)), quiet())
     assert result.outcome == "learned", result.reason
