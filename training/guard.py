@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -54,7 +54,8 @@ class Guard:
         agreement = float(seen.same[self._counted].float().mean())
         entropy = float(seen.entropy[self._counted].sum())
         ratio = entropy / self._entropy if self._entropy > 0 else 1.0
-        reason = self._complaint(float(drift.clamp(max=CHANGED).mean()), agreement, count)
+        bounded = float(drift.clamp(max=CHANGED).mean())
+        reason = complaint(bounded, agreement, count, self.kl_budget, self.earlier_hold)
         return GuardReport(
             kl=kl if math.isfinite(kl) else 1e9,
             agreement=agreement,
@@ -64,15 +65,19 @@ class Guard:
             reason=reason,
         )
 
-    def _complaint(self, kl: float, agreement: float, count: int) -> str:
-        """Why the weights cannot stay as they are; empty when they can."""
-        if not math.isfinite(kl):
-            return "the model's output is no longer finite"
-        if agreement < LEAST_AGREEMENT:
-            changed = round((1 - agreement) * count)
-            return f"{changed} of {count} unrelated answers changed"
-        if kl > BUDGETS * self.kl_budget:
-            return f"unrelated answers drifted by {kl:.3f} nats"
-        if not self.earlier_hold():
-            return "an earlier lesson would be forgotten"
-        return ""
+
+def complaint(
+    kl: float, agreement: float, count: int, kl_budget: float, earlier_hold: Callable[[], bool]
+) -> str:
+    """Why the weights cannot stay as they are; empty when they can.
+
+    ``kl`` and ``agreement`` are of ``count`` unrelated answers; the earlier lessons are looked at
+    only where those are well.
+    """
+    if not math.isfinite(kl):
+        return "the model's output is no longer finite"
+    if agreement < LEAST_AGREEMENT:
+        return f"{round((1 - agreement) * count)} of {count} unrelated answers changed"
+    if kl > BUDGETS * kl_budget:
+        return f"unrelated answers drifted by {kl:.3f} nats"
+    return "" if earlier_hold() else "an earlier lesson would be forgotten"

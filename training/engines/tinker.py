@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     import tinker
+    from transformers import PreTrainedTokenizerBase
 
     from ..anchors import AnswerFile
     from .hosted.adapter import HostedAdapter
@@ -482,10 +483,12 @@ class TinkerEngine:
             self.store.close()
         if self.connection is not None:
             self.connection.close()
-        self.__init__()
+        self.connection = self.adapter = self.reader = self.store = None
+        self._request = self._snapshot = self._probes = self._other = self._answers = None
+        self._recent = []
+        self._enabled = True
 
 
-def _some_token(tokenizer: object) -> int:
+def _some_token(tokenizer: PreTrainedTokenizerBase) -> int:
     """A token that any prompt may hold."""
-    encoded = tokenizer.encode("the", add_special_tokens=False)  # pyright: ignore
-    return int(encoded[0])
+    return int(tokenizer.encode("the", add_special_tokens=False)[0])

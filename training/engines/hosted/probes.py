@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ...anchors import AnswerFile, prompt_key
 from ...bank import PROBES, BankEntry
+from ...guard import complaint
 from ...protocol import GuardReport, ToolSchema
 from ...snapshots import Replay
 from ..generation import Sampling
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 MOST_PROBES = 6
 MOST_EARLIER = 4
 ANSWER_TOKENS = 24
-LEAST_AGREEMENT = 0.75
-BUDGETS = 3.0
 
 
 def chosen_probes() -> list[BankEntry]:
@@ -102,6 +101,10 @@ class HostedGuard:
         """The mean forward KL of the probes' answers from the base, in nats an answer."""
         return mean_drift(self.probes.base, self.now())
 
+    def earlier_hold(self) -> bool:
+        """Whether every earlier lesson that held before the lesson still does."""
+        return all(self._hold(self.earlier))
+
     def look(self) -> GuardReport:
         """What the lesson did."""
         now = self.now()
@@ -109,7 +112,7 @@ class HostedGuard:
         same = [bool((b.argmax(-1) == n.argmax(-1)).all()) for b, n in pairs]
         kl = mean_drift(self.before, now)
         agreement = sum(same) / len(same) if same else 1.0
-        reason = self._complaint(kl, agreement, len(same))
+        reason = complaint(kl, agreement, len(same), self.kl_budget, self.earlier_hold)
         return GuardReport(
             kl=kl if math.isfinite(kl) else 1e9,
             agreement=agreement,
@@ -117,14 +120,3 @@ class HostedGuard:
             passed=not reason,
             reason=reason,
         )
-
-    def _complaint(self, kl: float, agreement: float, count: int) -> str:
-        if not math.isfinite(kl):
-            return "the model's output is no longer finite"
-        if agreement < LEAST_AGREEMENT:
-            return f"{round((1 - agreement) * count)} of {count} unrelated answers changed"
-        if kl > BUDGETS * self.kl_budget:
-            return f"unrelated answers drifted by {kl:.3f} nats"
-        if not all(self._hold(self.earlier)):
-            return "an earlier lesson would be forgotten"
-        return ""

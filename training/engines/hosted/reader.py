@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -221,7 +221,10 @@ class Reader:
         """An answer's text without the token that ends it."""
         ended = bool(tokens) and tokens[-1] == self.end
         words = list(tokens[:-1] if ended else tokens)
-        return str(self.loaded.tokenizer.decode(words, skip_special_tokens=False))
+        return self._decode(words)
+
+    def _decode(self, tokens: list[int]) -> str:
+        return str(self.loaded.tokenizer.decode(tokens, skip_special_tokens=False))
 
     def _show(
         self,
@@ -232,10 +235,7 @@ class Reader:
         on_token: OnToken | None,
     ) -> str:
         """The text of an answer without its end token, told token by token."""
-        decode: Callable[[list[int]], str] = lambda ids: str(  # noqa: E731
-            self.loaded.tokenizer.decode(ids, skip_special_tokens=False)
-        )
-        text = Detokeniser(decode)
+        text = Detokeniser(self._decode)
         for at, (token, logprob) in enumerate(zip(tokens, logprobs, strict=True)):
             last = ended and at == len(tokens) - 1
             shown = "" if last else text.push(token)
