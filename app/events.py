@@ -46,6 +46,13 @@ class EngineFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class EngineWaiting:
+    """A service is being waited for while it samples or learns: for what, how long, and why."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class UserSaid:
     """A request entered the conversation."""
 
@@ -194,6 +201,7 @@ AgentEvent = (
     EngineLoading
     | EngineReady
     | EngineFailed
+    | EngineWaiting
     | UserSaid
     | TurnStarted
     | TokenArrived

@@ -6,6 +6,7 @@ from .events import (
     AgentEvent,
     EngineLoading,
     EngineReady,
+    EngineWaiting,
     LessonStage,
     LessonStep,
     Notice,
@@ -24,7 +25,7 @@ def progress_words(event: AgentEvent) -> str | None:
             return f"  {stage} {detail}".rstrip()
         case LessonStep(metrics=metrics):
             return f"  step {metrics.step}: loss {metrics.loss:.4g}, KL {metrics.kl:.4g}"
-        case SuiteProgress(message=message) | Notice(text=message):
+        case EngineWaiting(message=message) | SuiteProgress(message=message) | Notice(text=message):
             return message
         case _:
             return None

@@ -100,6 +100,9 @@ class Settings(BaseSettings):
     teacher_checkpoint: str | None = None
     """A Tinker checkpoint that teaches."""
 
+    teacher_sync_every: int = Field(default=5, ge=1)
+    """After how many lessons the teacher of `teacher=synced` takes the student's weights."""
+
     teacher_rate: float | None = Field(default=None, gt=0, le=1, allow_inf_nan=False)
     """How fast a moving average follows, or how far a trust region reaches."""
 

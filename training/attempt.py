@@ -47,7 +47,10 @@ class Progress:
 
 @dataclass(frozen=True)
 class Commit:
-    """What a proved lesson hands to the snapshot store; ``average`` is a moving teacher's."""
+    """What a proved lesson hands to the snapshot store.
+
+    ``average`` are the weights of a teacher that outlives the lesson.
+    """
 
     replay: Replay | None
     related_anchors: tuple[str, ...]
@@ -265,7 +268,5 @@ class Attempt:
             replay=replay,
             related_anchors=tuple(sorted(self.own_related)),
             figures={k: v for k, v in figures.items() if math.isfinite(v)},
-            average=(
-                self.teacher.average if self.teacher.settings.kind == "moving_average" else None
-            ),
+            average=self.teacher.average if self.teacher.settings.outlives else None,
         )

@@ -154,8 +154,8 @@ class WorkerClient:
                 flags |= os.O_TRUNC
         return os.open(self.log_path, flags, 0o600)
 
-    async def stop(self) -> None:
-        """End the worker: by a request, then by force."""
+    async def stop(self, patience: float = STOP_SECONDS) -> None:
+        """End the worker: by a request, then after so many seconds by force."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -164,7 +164,7 @@ class WorkerClient:
                 process.stdin.write(_line(Shutdown(id=self.next_id())))
                 process.stdin.close()
         try:
-            await asyncio.wait_for(process.wait(), STOP_SECONDS)
+            await asyncio.wait_for(process.wait(), patience)
         except TimeoutError:
             self._kill(process)
             await process.wait()

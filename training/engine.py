@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from .adapter_messages import (
     AdapterEnabled,
@@ -121,6 +121,9 @@ class Engine(Protocol):
 
     Every method may raise ``EngineFailure``; after one the weights are as before the call.
     """
+
+    closing_seconds: ClassVar[float]
+    """How long the end of the program waits for ``close``; 0 where there is nothing to save."""
 
     @property
     def capabilities(self) -> Capabilities:

@@ -81,7 +81,7 @@ class Learner:
         before: State,
     ) -> LessonResult:
         progress = Progress()
-        scored = self.policy.tokens_scored
+        scored, trained = self.policy.tokens_scored, self.policy.tokens_trained
         case, teacher, reason = self.examine(request, bank, reply, before, progress)
         outcome: Outcome = "gated"
         snapshot: str | None = None
@@ -113,6 +113,7 @@ class Learner:
             stages={name: round(value, 4) for name, value in reply.seconds.items()},
             tokens_sampled=progress.tokens_sampled,
             tokens_scored=self.policy.tokens_scored - scored,
+            tokens_trained=self.policy.tokens_trained - trained,
             memory_bytes=self.policy.peak_memory(),
         )
 

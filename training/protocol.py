@@ -33,7 +33,7 @@ AdapterScope = Literal["answer", "everywhere"]
 LoraTargets = Literal["all", "attention"]
 Objective = Literal["forward_kl", "reverse_kl", "jsd", "importance_sampling"]
 Support = Literal["teacher", "student", "union"]
-TeacherKind = Literal["before", "live", "moving_average", "frozen", "trust_region"]
+TeacherKind = Literal["before", "live", "moving_average", "synced", "frozen", "trust_region"]
 Outcome = Literal["learned", "in_context_only", "gated", "rolled_back", "failed"]
 StageName = Literal["prepare", "gate", "snapshot", "step", "guard", "retry", "commit"]
 Hold = Literal["call", "decision", "lost"]
@@ -129,6 +129,7 @@ class Load(Wire):
     token_clip: float | None = None
     teacher: TeacherKind | None = None
     teacher_rate: float | None = None
+    teacher_sync_every: int = 5
     learning_rate: float | None = None
     kl_coef: float | None = None
     kl_budget: float | None = None
@@ -311,7 +312,9 @@ class LessonResult(Wire):
     """What came of a lesson.
 
     ``reason`` is one sentence for the user. ``retry`` is the newest context-free completion;
-    ``proved`` says that it follows the correction. ``snapshot`` is set when it was committed.
+    ``proved`` says that it follows the correction. ``snapshot`` is set when it was committed,
+    and ``saved`` where a service has saved its state. ``tokens_trained`` are those that went
+    through a gradient: of the answers on this machine, of prompts and answers on a service.
     """
 
     type: Literal["lesson_result"] = "lesson_result"
@@ -327,10 +330,12 @@ class LessonResult(Wire):
     retry: Completion | None = None
     proved: bool = False
     snapshot: str | None = None
+    saved: str = ""
     seconds: float = 0.0
     stages: dict[str, float] = Field(default_factory=dict)
     tokens_sampled: int = 0
     tokens_scored: int = 0
+    tokens_trained: int = 0
     memory_bytes: int = 0
 
 

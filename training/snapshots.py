@@ -54,7 +54,8 @@ class Replay(BaseModel):
 class Manifest(BaseModel):
     """What a snapshot is, what it came from and what its files hash to.
 
-    ``saved`` is where a service keeps its weights and optimiser; there the files are a recipe.
+    ``saved`` is where a service keeps its weights and optimiser; there the files are a recipe,
+    and ``start`` is the checkpoint before the first snapshot of the line, if it began with one.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -73,6 +74,7 @@ class Manifest(BaseModel):
     related_anchors: tuple[str, ...] = ()
     figures: dict[str, float] = Field(default_factory=dict)
     saved: str = ""
+    start: str = ""
 
 
 class DamagedSnapshot(Exception):
@@ -342,6 +344,16 @@ class SnapshotStore:
         self.require_writable()
         try:
             self._point(snapshot)
+        except OSError as error:
+            raise self.disk_failure(error) from error
+
+    def note_saved(self, snapshot: str, path: str) -> None:
+        """Write down where a service keeps the state of a snapshot."""
+        self.require_writable()
+        manifest = self.manifest(snapshot).model_copy(update={"saved": path})
+        try:
+            data = manifest.model_dump_json(indent=1).encode()
+            replace_durably(self.snapshots / snapshot / MANIFEST, data)
         except OSError as error:
             raise self.disk_failure(error) from error
 

@@ -32,13 +32,19 @@ class TeacherSettings:
     ``before``: the student's at the start of the lesson, so that the target stands still.
     ``live``: the student's, after each step anew. ``moving_average``: W ← W + rate·(student − W)
     after each step, over all lessons, from the state in which the adapter does nothing.
+    ``synced``: the student's as they were at the start of every so many lessons.
     ``frozen``: none, which is the model as it came. ``trust_region``: the student's, but its
     log-probabilities only ``rate`` of the way from the frozen teacher's (SDPO, arXiv
-    2601.20802, has the last four).
+    2601.20802, has these but ``before`` and ``synced``).
     """
 
     kind: TeacherKind = "before"
     rate: float = 0.05
+
+    @property
+    def outlives(self) -> bool:
+        """Whether the weights are kept from one lesson to the next."""
+        return self.kind in ("moving_average", "synced")
 
 
 class Teacher:
@@ -51,6 +57,7 @@ class Teacher:
         before: State,
         average: State | None = None,
     ) -> None:
+        """``average`` are the weights of a teacher that outlives lessons, averaged or synced."""
         self.policy = policy
         self.settings = settings
         self.average = average or policy.adapter.initial()
@@ -60,7 +67,7 @@ class Teacher:
     @property
     def stands_still(self) -> bool:
         """Whether a step leaves the teacher as it is."""
-        return self.settings.kind in ("before", "frozen")
+        return self.settings.kind in ("before", "synced", "frozen")
 
     @contextmanager
     def speaking(self) -> Iterator[None]:
@@ -68,6 +75,7 @@ class Teacher:
         weights: dict[TeacherKind, State] = {
             "before": self.before,
             "moving_average": self.average,
+            "synced": self.average,
             "frozen": self.policy.adapter.initial(),
         }
         state = weights.get(self.settings.kind)

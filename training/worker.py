@@ -72,6 +72,8 @@ class Worker:
         self.engine: Engine | None = None
         self._requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
         self._cancelled: set[int] = set()
+        self._ending = False
+        self._ended = threading.Event()
 
     # --- the reading thread -----------------------------------------------------------
 
@@ -89,10 +91,20 @@ class Worker:
                 self._cancelled.add(request.target)
                 self.wire.send(ResultEvent(id=request.id, result=Done()))
             elif isinstance(request, Shutdown):
-                self.wire.send(ResultEvent(id=request.id, result=Done()))
-                os._exit(0)
+                self._end(request)
+                return
             else:
                 self._requests.put(request)
+        os._exit(0)
+
+    def _end(self, request: Shutdown) -> None:
+        """End the process, once the engine has saved what it wants to; bounded in time."""
+        self._ending = True
+        seconds = self.engine.closing_seconds if self.engine is not None else 0.0
+        if seconds:
+            self._requests.put(request)
+            self._ended.wait(seconds)
+        self.wire.send(ResultEvent(id=request.id, result=Done()))
         os._exit(0)
 
     def _refuse(self, line: bytes, error: ValidationError) -> None:
@@ -120,7 +132,19 @@ class Worker:
                 if self._idle():
                     continue
                 request = self._requests.get()
-            self._answer(request)
+            if isinstance(request, Shutdown):
+                self._close()
+            else:
+                self._answer(request)
+
+    def _close(self) -> None:
+        """Let the engine save; a failure there does not keep the process alive."""
+        try:
+            if self.engine is not None:
+                self.engine.close()
+        except Exception:
+            traceback.print_exc()
+        self._ended.set()
 
     def _idle(self) -> bool:
         """Let the engine prepare a piece; a failure there only ends the preparing."""
@@ -132,7 +156,9 @@ class Worker:
 
     def _answer(self, request: Request) -> None:
         """Run one request and send its result or its failure."""
-        reply = Reply(request.id, self.wire.send, lambda: request.id in self._cancelled)
+        reply = Reply(
+            request.id, self.wire.send, lambda: self._ending or request.id in self._cancelled
+        )
         try:
             result = self._run(request, reply)
         except EngineFailure as failure:

@@ -9,7 +9,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...training.client import WorkerClient, WorkerDied, WorkerFailure, default_worker_command
+from ...training.client import (
+    STOP_SECONDS,
+    WorkerClient,
+    WorkerDied,
+    WorkerFailure,
+    default_worker_command,
+)
 from ...training.protocol import (
     AdapterEnabled,
     AdapterList,
@@ -49,6 +55,7 @@ if TYPE_CHECKING:
 
 RESTARTS = 3
 RESTART_WINDOW = 60.0
+SAVING_SECONDS = 8.0
 
 OnEvent = Callable[[Event], None]
 
@@ -113,8 +120,8 @@ class EngineController:
         await self._stop()
 
     async def close(self) -> None:
-        """End the worker."""
-        await self._stop()
+        """End the worker, once it has saved what it wants to."""
+        await self._stop(SAVING_SECONDS)
 
     # --- requests -----------------------------------------------------------------------
 
@@ -301,6 +308,7 @@ class EngineController:
             token_clip=settings.token_clip,
             teacher=settings.teacher,
             teacher_rate=settings.teacher_rate,
+            teacher_sync_every=settings.teacher_sync_every,
             learning_rate=settings.learning_rate,
             kl_coef=settings.kl_coef,
             kl_budget=settings.kl_budget,
@@ -357,10 +365,10 @@ class EngineController:
         self._present(EngineFailed(message))
         return EngineError(message, code)
 
-    async def _stop(self) -> None:
+    async def _stop(self, patience: float = STOP_SECONDS) -> None:
         client, self._client = self._client, None
         if client is not None:
-            await client.stop()
+            await client.stop(patience)
 
 
 def _ignore(event: Event) -> None:

@@ -12,6 +12,7 @@ from ...training.protocol import (
     LessonResult,
     Loaded,
     Outcome,
+    ProgressEvent,
     RetryDroppedEvent,
     StageEvent,
     StepEvent,
@@ -19,6 +20,7 @@ from ...training.protocol import (
 )
 from ..events import (
     AgentEvent,
+    EngineWaiting,
     LessonFinished,
     LessonStage,
     LessonStarted,
@@ -222,6 +224,8 @@ class _Retry:
                     self._streaming = True
                     self._present(TurnStarted(retry=True))
                 self._present(TokenArrived(text))
+            case ProgressEvent(message=message):
+                self._present(EngineWaiting(message))
             case RetryDroppedEvent():
                 self.drop()
             case _:

@@ -39,6 +39,7 @@ class Metrics:
     lessons: list[LessonMark] = field(default_factory=list)
     tokens_sampled: int = 0
     tokens_scored: int = 0
+    tokens_trained: int = 0
     tokens_read: int = 0
     seconds_sampling: float = 0.0
     stages: dict[str, float] = field(default_factory=dict)
@@ -80,6 +81,7 @@ class Metrics:
         # A retry that becomes a turn is among the lesson's tokens already.
         self._retry = result.retry
         self.tokens_scored += result.tokens_scored
+        self.tokens_trained += result.tokens_trained
         self.tokens_sampled += result.tokens_sampled
         self.memory_bytes = max(self.memory_bytes, result.memory_bytes)
         for stage, seconds in result.stages.items():

@@ -11,7 +11,15 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from ...training.client import WorkerDied
-from ...training.protocol import Completion, Event, Lesson, Outcome, TokenEvent, ToolCall
+from ...training.protocol import (
+    Completion,
+    Event,
+    Lesson,
+    Outcome,
+    ProgressEvent,
+    TokenEvent,
+    ToolCall,
+)
 from ..agent.conversation import Conversation
 from ..agent.difference import describe_edit
 from ..agent.parser import parse_turn
@@ -19,6 +27,7 @@ from ..agent.proposal import Approve, Decision, Deny, Edit, Proposal
 from ..events import (
     AgentEvent,
     CallRejected,
+    EngineWaiting,
     Notice,
     ProposalDecided,
     ProposalMade,
@@ -192,7 +201,7 @@ class TurnController:
             self._present(TurnStarted(retry))
             try:
                 completion = await self._engine.sample(
-                    self.conversation.messages(), self._schemas, self._show_token
+                    self.conversation.messages(), self._schemas, self._show_sampling
                 )
             except EngineError as error:
                 self._present(TurnDropped())
@@ -206,9 +215,11 @@ class TurnController:
                     raise Interrupted
                 return completion
 
-    def _show_token(self, event: Event) -> None:
+    def _show_sampling(self, event: Event) -> None:
         if isinstance(event, TokenEvent):
             self._present(TokenArrived(event.text))
+        elif isinstance(event, ProgressEvent):
+            self._present(EngineWaiting(event.message))
 
     def _after_refusal(self, error: EngineError) -> None:
         """Trim a conversation that has become too long; any other refusal ends the request."""

@@ -15,6 +15,7 @@ from textual.widget import Widget
 from ...themes.palettes import THEMES
 from ...widgets.conversation import Conversation
 from ...widgets.prompt import Completion, Prompt
+from ...widgets.stages import LessonStages
 from ...widgets.status_bar import StatusBar
 from .. import commands
 from ..agent.proposal import Decision, Proposal
@@ -162,6 +163,13 @@ class ChatScreen(ChatState):
                 self.refresh_repository(), group="repository", exclusive=True,
                 exit_on_error=False, description="read the repository's state",
             )  # fmt: skip
+
+    def set_detail(self, detail: str) -> None:
+        """Say what the agent waits for, in whatever it does now."""
+        self.detail = detail
+        stages = self.query_one(LessonStages)
+        if stages.running:
+            stages.detail = detail
 
     def note_loaded(self) -> None:
         """The engine is ready."""

@@ -76,6 +76,7 @@ def _session(metrics: Metrics) -> list[Row]:
         ("steps", str(len(metrics.steps))),
         ("tokens sampled", f"{metrics.tokens_sampled:,}"),
         ("tokens scored", f"{metrics.tokens_scored:,}"),
+        ("tokens trained", f"{metrics.tokens_trained:,}"),
         ("tokens read", f"{metrics.tokens_read:,}"),
     ]
     if metrics.seconds_sampling:

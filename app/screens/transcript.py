@@ -62,6 +62,8 @@ class Transcript:
                 self._tool_finished(event)
             case said.EngineLoading() | said.EngineReady() | said.EngineFailed():
                 self._engine(event)
+            case said.EngineWaiting(message=message):
+                self._screen.set_detail(message)
             case said.UserSaid(text=text):
                 self._conversation.add_user(text)
             case said.CallRejected(problem=problem):

@@ -154,7 +154,11 @@ class Batch:
         return self._read(rows, adapter_names=[ADAPTER if on else NO_ADAPTER for on in adapter])
 
     def _read(self, rows: Tensor, **options: Any) -> Tensor:
-        self.policy.tokens_scored += int(self.real[rows].sum())
+        tokens = int(self.real[rows].sum())
+        if torch.is_grad_enabled():
+            self.policy.tokens_trained += tokens
+        else:
+            self.policy.tokens_scored += tokens
         where = self._where[rows]
         kept = torch.arange(int(where.min()), int(where.max()) + 1, device=where.device)
         output = self.policy.adapter.model(

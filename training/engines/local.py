@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..adapter_messages import (
     BASE,
@@ -55,6 +55,7 @@ def default_data_dir() -> Path:
 class LocalEngine:
     """A model on this machine with an adapter that learns."""
 
+    closing_seconds: ClassVar[float] = 0.0
     capabilities = Capabilities(
         full_vocabulary=True,
         answer_scope=True,
@@ -242,6 +243,13 @@ class LocalEngine:
             **chosen(max_steps=request.max_steps),
         )
 
+    def _kept_teacher(self, request: Load, lessons: int) -> State | None:
+        """The weights of a teacher that outlives lessons, where there are such."""
+        policy, store, _ = self._ready()
+        kept = store.optimizer(self._snapshot)
+        due = kept is None or lessons % request.teacher_sync_every == 0
+        return policy.adapter.state() if due and request.teacher == "synced" else kept
+
     def learn(self, request: Learn, reply: Reply) -> LessonResult:
         """Learn one lesson and commit it, or leave the weights exactly as they were."""
         policy, store, load = self._trainable()
@@ -254,7 +262,7 @@ class LocalEngine:
             self._settings(load),
             earlier=[m.replay for m in chain[:EARLIER_LESSONS] if m.replay is not None],
             earlier_related=[name for m in chain for name in m.related_anchors],
-            average=store.optimizer(self._snapshot),
+            average=self._kept_teacher(load, len(chain)),
         )
 
         def commit(proved: Commit) -> str:

@@ -37,6 +37,7 @@ class Policy:
         self.prefixes = PrefixCache(self._extend)
         self.context_tokens = loaded.context_tokens
         self.tokens_scored = 0
+        self.tokens_trained = 0
         self.end_tokens = self._end_tokens()
         self.vocabulary = int(loaded.model.config.get_text_config(decoder=True).vocab_size)
 
@@ -114,7 +115,7 @@ class Policy:
         With scope ``answer`` nothing before the header depends on the adapter, so leaving the
         prefix out of the graph loses nothing.
         """
-        self.tokens_scored += len(completion)
+        self.tokens_trained += len(completion)
         if self.scope == "everywhere":
             return self._uncached(prompt, completion, adapter=True)
         return self._answer(prefix or self.prefix(prompt), prompt, completion, adapter=True)

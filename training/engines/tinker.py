@@ -3,10 +3,11 @@ that speaks its protocol."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from ..adapter_messages import (
     BASE,
@@ -46,20 +47,22 @@ if TYPE_CHECKING:
 
     from ..anchors import AnswerFile
     from .hosted.adapter import HostedAdapter
-    from .hosted.lesson import HostedSettings, Proved
+    from .hosted.lesson import HostedSettings
+    from .hosted.lineage import Lineage
     from .hosted.probes import HostedGuard, Probes
     from .hosted.reader import Reader
-    from .hosted.recipes import Step
     from .hosted.teacher import HostedTeacher
 
 DEFAULT_MODEL = "Qwen/Qwen3-4B-Instruct-2507"
 EARLIER_LESSONS = 4
+SAVING_SECONDS = 4.0
 KEEP_ALL = 1_000_000  # recipes are small, and every one since a saved state is needed
 
 
 class TinkerEngine:
     """A model on a service, with an adapter that learns there."""
 
+    closing_seconds: ClassVar[float] = 6.0
     capabilities = Capabilities(
         full_vocabulary=False,
         answer_scope=False,
@@ -74,12 +77,13 @@ class TinkerEngine:
         self.adapter: HostedAdapter | None = None
         self.reader: Reader | None = None
         self.store: SnapshotStore | None = None
+        self.lineage: Lineage | None = None
         self._request: Load | None = None
-        self._snapshot: str | None = None
         self._enabled = True
         self._probes: Probes | None = None
         self._recent: list[tinker.SamplingClient] = []
         self._other: tinker.SamplingClient | None = None
+        self._synced: tuple[str | None, tinker.SamplingClient] | None = None
         self._answers: AnswerFile | None = None
 
     # --- loading ----------------------------------------------------------------------
@@ -90,22 +94,22 @@ class TinkerEngine:
         self.close()
         require_packages()
         name = request.model_name or DEFAULT_MODEL
-        connection = Connection(address(request.base_url))
+        self.connection = Connection(address(request.base_url))
+        self._request = request
         try:
-            return self._load(connection, name, request, reply, started)
+            self._open(self.connection, name, request, reply)
+            notice = self._resume(reply)
+            self._find_out(reply)
+            self._other = self._other_teacher(request, reply)
+            return self._loaded(notice, started)
         except BaseException:
-            if self.store is not None:
-                self.store.close()
-                self.store = None
-            connection.close()
+            self._let_go()
             raise
 
-    def _load(
-        self, connection: Connection, name: str, request: Load, reply: Reply, started: float
-    ) -> Loaded:
+    def _open(self, connection: Connection, name: str, request: Load, reply: Reply) -> None:
+        """Open the model there and the folder of its adapter here."""
         from ..anchors import AnswerFile
         from .hosted import asking
-        from .hosted.adapter import HostedAdapter
         from .hosted.reader import Abilities, Named, Reader
 
         service = connection.open(reply)
@@ -117,35 +121,67 @@ class TinkerEngine:
             reply,
             connection.limits.connect,
         )
-        reader = Reader(connection, Named(name, tokenizer, context), base, base, Abilities(), reply)
+        named = Named(name, tokenizer, context)
+        self.reader = Reader(connection, named, base, base, Abilities(), reply)
         data_dir = Path(request.data_dir).expanduser() if request.data_dir else default_data_dir()
         folder = data_dir / "adapters" / safe_name(request.repository) / safe_name(name)
         self.store = SnapshotStore(folder, request.save_every, keep_last=KEEP_ALL)
         if request.enable_training:
             self.store.open()
-        self.connection, self.reader, self._request = connection, reader, request
         self._answers = AnswerFile(data_dir / "anchors", f"hosted-{safe_name(name)}")
-        adapter = HostedAdapter(connection, name, request.lora_rank, request.seed)
-        self._snapshot, damaged = self.store.newest_intact()
+
+    def _resume(self, reply: Reply) -> str:
+        """Bring the adapter to where it was left; returns what the user should know."""
+        from .hosted.adapter import HostedAdapter
+        from .hosted.lineage import Lineage
+
+        connection, reader, request = self._ready()
+        assert self.store is not None
+        snapshot, damaged = self.store.newest_intact()
         notice = f"Snapshot {damaged[0]} is damaged; going on from before it." if damaged else ""
-        if request.enable_training or self._snapshot or request.load_checkpoint_path:
-            self.adapter = adapter
-            notice = self._go_to(self._snapshot, reply) or notice
-        reader.abilities = asking.find_out(
-            connection, base, self.adapter, _some_token(tokenizer), reply
+        newest = self.store.manifest(snapshot) if snapshot else None
+        start = newest.start if newest else ""
+        if request.load_checkpoint_path not in (None, start):
+            snapshot, newest, start = None, None, request.load_checkpoint_path or ""
+        if newest is not None and newest.rank != request.lora_rank:
+            raise EngineFailure(
+                "bad_adapter",
+                f"The adapter in {self.store.folder} has rank {newest.rank} and not "
+                f"{request.lora_rank}: start with lora_rank={newest.rank}, or move the folder "
+                "away to start afresh.",
+            )
+        if not (request.enable_training or snapshot or start):
+            return notice
+        self.adapter = HostedAdapter(
+            connection, reader.loaded.name, request.lora_rank, request.seed
         )
+        self.lineage = Lineage(
+            self.store, self.adapter, reader, start=start or None, save_every=request.save_every
+        )
+        return self.lineage.go_to(snapshot, reply) or notice
+
+    def _find_out(self, reply: Reply) -> None:
+        """Find out what the service can do, by asking."""
+        from .hosted import asking
+
+        connection, reader, request = self._ready()
+        token = _some_token(reader.loaded.tokenizer)
+        reader.abilities = asking.find_out(connection, reader.base, self.adapter, token, reply)
         if request.objective in ("reverse_kl", "jsd") and self.adapter is not None:
-            linear = asking.is_linear(adapter, _some_token(tokenizer), reply)
+            linear = asking.is_linear(self.adapter, token, reply)
             reader.abilities = dataclasses.replace(reader.abilities, custom_loss=linear)
-        self._other = self._other_teacher(request, reply)
-        lessons = kept.lessons_in(self.store.chain(self._snapshot))
+
+    def _loaded(self, notice: str, started: float) -> Loaded:
+        connection, reader, request = self._ready()
+        assert self.store is not None
+        lessons = kept.lessons_in(self.lineage.chain() if self.lineage else ())
         return Loaded(
             engine=request.engine,
-            model_name=name,
+            model_name=reader.loaded.name,
             device=host_of(connection.base_url),
             parameters=0,
             trainable_parameters=0,
-            context_tokens=context,
+            context_tokens=reader.context_tokens,
             training=request.enable_training,
             read_only=self.store.read_only,
             objective=self._objective(),
@@ -157,6 +193,10 @@ class TinkerEngine:
             notice=notice,
             server=self._about_the_server(),
         )
+
+    @property
+    def _snapshot(self) -> str | None:
+        return self.lineage.snapshot if self.lineage else None
 
     def _about_the_server(self) -> dict[str, str]:
         """What the service can do, in a few words each."""
@@ -210,68 +250,21 @@ class TinkerEngine:
             )
         return request.objective or ("forward_kl" if best else "importance_sampling")
 
-    # --- where the adapter is ---------------------------------------------------------
-
-    def _place(self, snapshot: str | None) -> list[tuple[str | None, list[Step]]]:
-        """The ways to a snapshot: saved states, newest first, with the steps since each."""
-        from .hosted.recipes import from_tensors
-
-        assert self.store is not None
-        assert self._request is not None
-        ways: list[tuple[str | None, list[Step]]] = []
-        since: list[Step] = []
-        for manifest in self.store.chain(snapshot):
-            if manifest.saved:
-                ways.append((manifest.saved, list(since)))
-            try:
-                since = [*from_tensors(self.store.tensors(manifest.id)), *since]
-            except DamagedSnapshot:
-                return ways
-        return [*ways, (self._request.load_checkpoint_path or None, since)]
-
-    def _go_to(self, snapshot: str | None, reply: Reply) -> str:
-        """Bring the adapter and the student to a snapshot; returns what the user should know."""
-        _, reader, _ = self._ready()
-        adapter = self._adapter()
-        ways = self._place(snapshot)
-        for at, (saved, recipe) in enumerate(ways):
-            try:
-                adapter.restore(saved, recipe, reply)
-            except EngineFailure as failure:
-                if failure.code == "cancelled" or at == len(ways) - 1:
-                    raise
-                continue
-            reader.student = adapter.publish(reply)
-            self._snapshot = snapshot
-            lost = "A saved state is gone from the service; the lessons since were learned again."
-            return lost if at else ""
-        raise EngineFailure(
-            "bad_adapter",
-            "Neither a saved state nor the steps of the newest lessons can be found: undo to an "
-            "earlier snapshot, or move the adapter's folder away to start afresh.",
-        )
+    # --- what is there ------------------------------------------------------------------
 
     def _ready(self) -> tuple[Connection, Reader, Load]:
         if self.connection is None or self.reader is None or self._request is None:
             raise EngineFailure("not_loaded", "No model is loaded yet: load one first.")
         return self.connection, self.reader, self._request
 
-    def _adapter(self) -> HostedAdapter:
-        if self.adapter is None:
+    def _trainable(self) -> Lineage:
+        _, _, request = self._ready()
+        if not request.enable_training or self.lineage is None:
             raise EngineFailure(
                 "unavailable", "Learning is switched off: start with enable_training=true."
             )
-        return self.adapter
-
-    def _trainable(self) -> tuple[Reader, SnapshotStore, Load]:
-        _, reader, request = self._ready()
-        if not request.enable_training:
-            raise EngineFailure(
-                "unavailable", "Learning is switched off: start with enable_training=true."
-            )
-        assert self.store is not None
-        self.store.require_writable()
-        return reader, self.store, request
+        self.lineage.store.require_writable()
+        return self.lineage
 
     # --- sampling ---------------------------------------------------------------------
 
@@ -293,46 +286,55 @@ class TinkerEngine:
 
     def learn(self, request: Learn, reply: Reply) -> LessonResult:
         """Learn one lesson and commit it, or bring the adapter back to where it was."""
-        reader, store, _ = self._trainable()
+        lineage = self._trainable()
+        adapter, reader = lineage.adapter, lineage.reader
         if not self._enabled:
             raise EngineFailure("unavailable", "The adapter is off: turn it on to learn.")
-        adapter = self._adapter()
         reader.reply = reply
-        if not adapter.certain:
-            self._go_to(self._snapshot, reply)
+        lineage.return_to_certainty(reply)
         from .hosted.lesson import HostedLesson
 
+        teacher = self._teacher(lineage, reply)
         before = reader.student
-        lesson = HostedLesson(
-            adapter, reader, self._teacher(), self._settings(), request, reply, self._guard(request)
-        )
-
-        def commit(proved: Proved) -> str:
-            self._snapshot = self._keep(request.lesson.id, proved, store, reply)
-            return self._snapshot
-
+        guard = self._guard(request, lineage)
+        lesson = HostedLesson(adapter, reader, teacher, self._settings(), request, reply, guard)
+        learned = False
         try:
-            result = lesson.learn(commit)
-        except BaseException:
-            reader.student = before
-            adapter.certain = adapter.certain and not lesson.recipe
-            raise
-        if result.outcome == "learned":
+            result = lesson.learn(lambda proved: lineage.keep(request.lesson.id, proved, reply))
+            learned = result.outcome == "learned"
+        finally:
+            if not learned:
+                reader.student = before
+                adapter.certain = adapter.certain and not lesson.recipe
+        if learned:
             self._recent = [before, *self._recent][:3]
-        else:
-            reader.student = before
-            if lesson.recipe:
-                adapter.certain = False
         return result
 
-    def _teacher(self) -> HostedTeacher:
+    def _teacher(self, lineage: Lineage, reply: Reply) -> HostedTeacher:
         from ..teachers import TeacherSettings
         from .hosted.teacher import HostedTeacher
 
         _, reader, request = self._ready()
         kind, rate = request.teacher or "before", request.teacher_rate
         settings = TeacherSettings(kind) if rate is None else TeacherSettings(kind, rate)
-        return HostedTeacher(reader, settings, reader.student, self._recent, self._other)
+        synced = None
+        if kind == "synced":
+            synced = self._in_step(lineage, request.teacher_sync_every, reply)
+        return HostedTeacher(reader, settings, reader.student, self._recent, synced, self._other)
+
+    def _in_step(self, lineage: Lineage, every: int, reply: Reply) -> tinker.SamplingClient:
+        """The student as it was when the teacher last took its weights."""
+        here = lineage.snapshot
+        chain = [manifest.id for manifest in lineage.chain()]
+        since = len(chain) % every
+        at = chain[since] if since < len(chain) else None
+        if self._synced is None or self._synced[0] != at:
+            if since:
+                lineage.go_to(at, reply)
+            self._synced = (at, lineage.reader.student)
+            if since:
+                lineage.go_to(here, reply)
+        return self._synced[1]
 
     def _settings(self) -> HostedSettings:
         from .hosted.lesson import HostedSettings
@@ -351,13 +353,12 @@ class TinkerEngine:
             **{name: value for name, value in given.items() if value is not None},
         )
 
-    def _guard(self, request: Learn) -> Callable[[], HostedGuard]:
+    def _guard(self, request: Learn, lineage: Lineage) -> Callable[[], HostedGuard]:
         from .hosted.probes import HostedGuard, Probes
 
-        _, reader, _ = self._ready()
-        assert self.store is not None
+        reader = lineage.reader
         assert self._answers is not None
-        replays = [m.replay for m in self.store.chain(self._snapshot) if m.replay is not None]
+        replays = [m.replay for m in lineage.chain() if m.replay is not None]
         answers, budget = self._answers, self._settings().kl_budget
 
         def make() -> HostedGuard:
@@ -366,30 +367,6 @@ class TinkerEngine:
             return HostedGuard(reader, self._probes, replays[:EARLIER_LESSONS], budget)
 
         return make
-
-    def _keep(self, lesson: str, proved: Proved, store: SnapshotStore, reply: Reply) -> str:
-        """Write a proved lesson's recipe, with a saved state every so many lessons."""
-        from .hosted.recipes import to_tensors
-
-        _, _, request = self._ready()
-        adapter = self._adapter()
-        depth = sum(1 for _ in store.chain(self._snapshot)) + 1
-        saved = adapter.save(safe_name(lesson), reply) if depth % request.save_every == 0 else ""
-        manifest = store.commit(
-            parent=self._snapshot,
-            lesson=lesson,
-            adapter=to_tensors(proved.recipe),
-            describe={
-                "model": adapter.model,
-                "rank": adapter.rank,
-                "targets": "all",
-                "scope": "everywhere",
-                "replay": proved.replay,
-                "figures": proved.figures,
-                "saved": saved,
-            },
-        )
-        return manifest.id
 
     def check(self, request: Check, reply: Reply) -> Checked:
         """Ask lessons again without their corrections; the weights stay as they are."""
@@ -410,8 +387,9 @@ class TinkerEngine:
 
     def undo(self, request: Undo, reply: Reply) -> Undone:
         """Go to another snapshot: its saved state, and the steps since."""
-        _, store, _ = self._trainable()
-        chain = list(store.chain(self._snapshot))
+        lineage = self._trainable()
+        store, here = lineage.store, lineage.snapshot
+        chain = list(lineage.chain())
         if request.before is not None:
             target = kept.newest_before(store, chain, request.before)
         elif request.snapshot is not None:
@@ -422,15 +400,14 @@ class TinkerEngine:
             raise EngineFailure("bad_request", "There is no lesson to undo.")
         if target is not None:
             self._require_snapshot(store, target)
-        before = self._snapshot
         try:
-            self._go_to(target, reply)
+            lineage.go_to(target, reply)
+            store.pin(here if request.before is not None else None)
+            store.point(target)
         except BaseException:
-            self._snapshot = before
-            self._adapter().certain = False
+            lineage.snapshot = here
+            lineage.adapter.certain = False
             raise
-        store.pin(before if request.before is not None else None)
-        store.point(target)
         return kept.moved(chain, list(store.chain(target)))
 
     @staticmethod
@@ -467,9 +444,21 @@ class TinkerEngine:
         )
 
     def save(self, request: Save, reply: Reply) -> Saved:
-        """Save the adapter on the service, and say where."""
-        self._trainable()
-        return Saved(path=self._adapter().save(request.path or "adapter", reply))
+        """Fetch the adapter from the service, and write it as a PEFT folder."""
+        lineage = self._trainable()
+        connection, reader, _ = self._ready()
+        reader.reply = reply
+        lineage.return_to_certainty(reply)
+        from .hosted.exporting import export
+
+        store = lineage.store
+        default = store.folder / "export" / (lineage.snapshot or "base")
+        folder = Path(request.path).expanduser() if request.path else default
+        try:
+            export(connection, lineage.adapter, folder, reply)
+        except OSError as error:
+            raise store.disk_failure(error) from error
+        return Saved(path=str(folder.resolve()))
 
     # --- the rest ---------------------------------------------------------------------
 
@@ -478,13 +467,21 @@ class TinkerEngine:
         return False
 
     def close(self) -> None:
-        """End the session and give the lock back."""
+        """Save the newest state, end the session and give the lock back; takes seconds at most."""
+        if self.lineage is not None and self._request is not None and self._request.enable_training:
+            began = time.monotonic()
+            last = Reply(0, lambda _: None, lambda: time.monotonic() - began > SAVING_SECONDS)
+            with contextlib.suppress(EngineFailure):
+                self.lineage.save_newest(last)
+        self._let_go()
+
+    def _let_go(self) -> None:
         if self.store is not None:
             self.store.close()
         if self.connection is not None:
             self.connection.close()
-        self.connection = self.adapter = self.reader = self.store = None
-        self._request = self._snapshot = self._probes = self._other = self._answers = None
+        self.connection = self.adapter = self.reader = self.store = self.lineage = None
+        self._request = self._probes = self._other = self._answers = self._synced = None
         self._recent = []
         self._enabled = True
 

@@ -137,3 +137,12 @@ class HostedAdapter:
             reply,
             self.connection.limits.save,
         ).path
+
+    def hand_out(self, name: str, seconds: int, reply: Reply) -> str:
+        """Let the service write the adapter as files that can be fetched; returns their path."""
+        return self.connection.wait(
+            "Asking for the adapter",
+            lambda: self.client.save_weights_external(name, ttl_seconds=seconds),
+            reply,
+            self.connection.limits.save,
+        ).path

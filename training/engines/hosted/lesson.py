@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ...engine import Reply
+    from .lineage import Kept
 
 LEARNING_RATE = 1e-3
 MAX_STEPS = 6
@@ -81,7 +82,7 @@ class HostedLesson:
     retry: Completion | None = None
     _read: dict[tuple[Sampled, object], Tensor] = field(default_factory=dict)
 
-    def learn(self, commit: Callable[[Proved], str]) -> LessonResult:
+    def learn(self, commit: Callable[[Proved], Kept]) -> LessonResult:
         """Learn the lesson, and keep it by ``commit`` if it was proved."""
         sampled, scored = self.reader.tokens_sampled, self.reader.tokens_scored
         lesson = self.request.lesson
@@ -91,13 +92,13 @@ class HostedLesson:
             self._read[case.denied, self.reader.student] = case.student
             reason = self._gate(case)
         outcome: Outcome = "gated"
-        snapshot: str | None = None
+        kept: Kept | None = None
         after = case.student
         if not reason:
             outcome, reason = self._rounds(case)
             if outcome == "learned":
                 with self.reply.stage("commit"):
-                    snapshot = commit(self._proved(case))
+                    kept = commit(self._proved(case))
                 (after,) = self._readings([case.denied])
         last = self.metrics[-1] if self.metrics else None
         return LessonResult(
@@ -112,11 +113,13 @@ class HostedLesson:
             tokens=cases.token_reports(self.reader, case, after),
             retry=self.retry,
             proved=outcome == "learned",
-            snapshot=snapshot,
+            snapshot=kept.snapshot if kept else None,
+            saved=kept.saved if kept else "",
             seconds=self.reply.elapsed(),
             stages={name: round(value, 4) for name, value in self.reply.seconds.items()},
             tokens_sampled=self.reader.tokens_sampled - sampled,
             tokens_scored=self.reader.tokens_scored - scored,
+            tokens_trained=sum(step.tokens for step in self.recipe),
         )
 
     # --- the gate ---------------------------------------------------------------------

@@ -64,6 +64,11 @@ class Step:
     alpha: float = 0.0
 
     @property
+    def tokens(self) -> int:
+        """How many tokens go through the gradient, prompts included."""
+        return sum(len(example.tokens) for example in self.examples)
+
+    @property
     def config(self) -> dict[str, float] | None:
         """What the loss is told beside its inputs."""
         if self.loss != "cispo":

@@ -27,7 +27,8 @@ class HostedTeacher:
 
     ``before``: the student's weights at the start of the lesson. ``live``: those it has now.
     ``frozen``: the model as it came. ``moving_average``: the last snapshots in equal parts, as
-    weights on a service cannot be averaged. ``trust_region``: log-probabilities ``rate`` of the
+    weights on a service cannot be averaged. ``synced``: the student's every so many lessons.
+    ``trust_region``: log-probabilities ``rate`` of the
     way from frozen to live. ``other`` is a model of its own, which goes before all of them.
     """
 
@@ -35,20 +36,21 @@ class HostedTeacher:
     settings: TeacherSettings
     before: tinker.SamplingClient
     recent: Sequence[tinker.SamplingClient] = ()
+    synced: tinker.SamplingClient | None = None
     other: tinker.SamplingClient | None = None
 
     @property
     def stands_still(self) -> bool:
         """Whether a step leaves the teacher as it is."""
-        return self.other is not None or self.settings.kind in ("before", "frozen")
+        return self.other is not None or self.settings.kind in ("before", "synced", "frozen")
 
     @property
     def speaker(self) -> tinker.SamplingClient:
         """The client that answers for the teacher."""
         if self.other is not None:
             return self.other
-        speakers = {"before": self.before, "frozen": self.reader.base}
-        return speakers.get(self.settings.kind, self.reader.student)
+        speakers = {"before": self.before, "synced": self.synced, "frozen": self.reader.base}
+        return speakers.get(self.settings.kind) or self.reader.student
 
     def score(self, prompt: Prompt, tokens: Sequence[int], prefix: Prefix | None = None) -> Tensor:
         """The teacher's log-probabilities of an answer to its own prompt, ``[n, v]``."""
