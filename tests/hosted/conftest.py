@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from continualcode_tui.training.engine import Reply
 from continualcode_tui.training.engines.hosted.connection import KEY as KEY_VARIABLE
-from continualcode_tui.training.engines.hosted.connection import Connection
-from continualcode_tui.training.protocol import Event
+from continualcode_tui.training.engines.hosted.connection import Connection, Limits
+from continualcode_tui.training.engines.tinker import TinkerEngine
+from continualcode_tui.training.protocol import Completion, Event, Load, Sample
 
 from tests.loopback.hosted import Hosted
 from tests.loopback.server import KEY, Loopback
 from tests.training import make_model
+from tests.training.conftest import SHOW, call_of
+
+Start = Callable[..., TinkerEngine]
+slow = pytest.mark.slow
 
 
 @pytest.fixture(scope="session")
@@ -44,3 +50,39 @@ def connection(loopback: Loopback, reply: Reply) -> Iterator[Connection]:
     made.open(reply)
     yield made
     made.close()
+
+
+@pytest.fixture
+def start(loopback: Loopback, hosted: Hosted, tmp_path: Path) -> Iterator[Start]:
+    """Engines on the service of this test, which share one data directory."""
+    made: list[TinkerEngine] = []
+
+    def begin(
+        limits: Limits | None = None, reply: Reply | None = None, **options: object
+    ) -> TinkerEngine:
+        values: dict[str, object] = {
+            "id": 1,
+            "engine": "tinker",
+            "model_name": str(hosted.folder),
+            "repository": "repo",
+            "data_dir": str(tmp_path),
+            "base_url": loopback.url,
+            "lora_rank": 8,
+        }
+        engine = TinkerEngine(limits)
+        made.append(engine)
+        engine.load(Load.model_validate(values | options), reply or quiet())
+        return engine
+
+    yield begin
+    for engine in made:
+        engine.close()
+
+
+def said(engine: TinkerEngine) -> Completion:
+    request = Sample(id=1, messages=SHOW, tools=(), temperature=0, max_tokens=60)
+    return engine.sample(request, quiet())
+
+
+def tool(engine: TinkerEngine) -> str:
+    return call_of(said(engine)).name

@@ -6,7 +6,9 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["status", "refuse", "lose", "delay", "malformed", "nan", "missing", "again"]
+Kind = Literal[
+    "status", "refuse", "lose", "delay", "malformed", "nan", "missing", "untold", "again"
+]
 
 
 @dataclass(frozen=True)
@@ -15,7 +17,8 @@ class Fault:
 
     ``status`` answers with ``code``; ``refuse`` closes the connection before anything is done and
     ``lose`` after it; ``delay`` waits ``seconds`` first; ``malformed`` answers with no JSON;
-    ``nan`` and ``missing`` spoil log-probabilities; ``again`` does the request twice.
+    ``nan`` and ``missing`` spoil log-probabilities, ``untold`` leaves the likeliest tokens out;
+    ``again`` does the request twice.
     """
 
     kind: Kind
@@ -43,6 +46,10 @@ class Faults:
         """Let nothing go wrong any more."""
         self._waiting.clear()
         self._always.clear()
+
+    def waiting(self, endpoint: str) -> int:
+        """How many faults are still to come."""
+        return len(self._waiting.get(endpoint, ()))
 
     def take(self, endpoint: str) -> Fault | None:
         """The fault of this request."""

@@ -7,6 +7,7 @@ token after input ``i``; targets are ``[n]`` or ``[n, k]``.
 from __future__ import annotations
 
 import copy
+import json
 import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
 from peft import LoraConfig, get_peft_model
 from torch import Tensor
@@ -105,6 +107,19 @@ class Hosted:
             weights[name] = (fresh * parameter.shape[-1] ** -0.5).detach()
         zeros = {name: torch.zeros_like(tensor) for name, tensor in weights.items()}
         return Trained(rank, weights, Adam(copy.deepcopy(zeros), zeros))
+
+    def as_peft(self, trained: Trained) -> dict[str, bytes]:
+        """The files of an adapter as PEFT reads them."""
+        weights = {
+            name.replace(".default.", "."): tensor.contiguous()
+            for name, tensor in trained.weights.items()
+        }
+        config = self._model(trained.rank).peft_config["default"].to_dict()
+        config |= {"target_modules": sorted(config["target_modules"]), "inference_mode": True}
+        return {
+            "adapter_config.json": json.dumps(config, default=str).encode(),
+            "adapter_model.safetensors": safetensors.torch.save(weights),
+        }
 
     def _with(self, trained: Trained | None) -> Any:
         if trained is None:

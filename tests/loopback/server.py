@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
 
 import torch
 from tinker.proto import tinker_public_pb2 as pb
@@ -45,6 +46,8 @@ class Features:
     resume_with_optimizer: bool = True
     mean_reduction: bool = False
     any_model_name: bool = False
+    hands_out: bool = True
+    mends_weights: bool = False
 
 
 @dataclass
@@ -54,6 +57,7 @@ class Books:
     models: dict[str, Trained] = field(default_factory=dict)
     samplers: dict[str, Trained | None] = field(default_factory=dict)
     states: dict[str, Trained] = field(default_factory=dict)
+    files: dict[str, dict[str, bytes]] = field(default_factory=dict)
     futures: dict[str, bytes | Json] = field(default_factory=dict)
     done: dict[tuple[str, int], str] = field(default_factory=dict)
     kinds: dict[str, str] = field(default_factory=dict)
@@ -72,6 +76,7 @@ class Service:
         self.books = Books()
         self.faults = Faults()
         self.queue: tuple[str, str] | None = None
+        self.hosted_name: str | None = None
         self.endpoints: dict[str, Callable[[Any], Json]] = {
             "client/config": lambda _: {},
             "client/dynamic_config": lambda _: {},
@@ -87,6 +92,7 @@ class Service:
             "save_weights": self.save_weights,
             "save_weights_for_sampler": self.save_weights_for_sampler,
             "load_weights": self.load_weights,
+            "save_weights_external": self.save_weights_external,
             "weights_info": self.weights_info,
             "cancel_future": lambda _: {},
         }
@@ -155,6 +161,11 @@ class Service:
             raise Refused(404, f"no weights at {path}")
         return {"type": "create_sampling_session", "sampling_session_id": number}
 
+    def sampler(self, number: str) -> Json:
+        if number not in self.books.samplers:
+            raise Refused(404, "no such sampling session")
+        return {"sampler_id": number, "base_model": self.name, "model_path": None}
+
     def sample(self, body: Json) -> Json:
         sampler = self.books.samplers.get(body["sampling_session_id"], KeyError)
         if sampler is KeyError:
@@ -211,6 +222,12 @@ class Service:
             raise Refused(400, "target_tokens has to be one-dimensional")
         config = {name: value.number for name, value in message.loss_fn_config_v2.items()}
 
+        if self.features.mends_weights:
+            for datum in data:
+                weights = datum.inputs.get("weights")
+                if weights is not None:
+                    datum.inputs["weights"] = weights / weights.sum().clamp(min=1e-9)
+
         def run() -> bytes:
             outputs, loss = self.hosted.forward_backward(
                 trained, data, message.loss_fn, config, forward_only=message.forward_only
@@ -262,6 +279,21 @@ class Service:
         answer = {"type": "load_weights", "path": body["path"], "model_id": number}
         return self._later("load_weights", answer)
 
+    def save_weights_external(self, body: Json) -> Json:
+        if not self.features.hands_out:
+            raise Refused(404, "no such endpoint")
+        run, name = body["model_id"], body["path"]
+        self.books.files[f"{run}/{name}"] = self.hosted.as_peft(self._model(body))
+        path = f"tinker://{run}/external_weights/{name}"
+        return self._later("save_weights_external", {"path": path, "type": "save_weights_external"})
+
+    def external_urls(self, run: str, name: str, base: str) -> Json:
+        found = self.books.files[f"{run}/{name}"]
+        if self.hosted_name is not None:
+            found = {self.hosted_name: b""}
+        urls = {file: f"{base}/files/{quote(run)}/{name}/{file}" for file in found}
+        return {"urls": urls, "expires": "2100-01-01T00:00:00Z"}
+
     def weights_info(self, body: Json) -> Json:
         path = body.get("tinker_path")
         if path not in self.books.states:
@@ -296,8 +328,23 @@ class Handler(BaseHTTPRequestHandler):
             "healthz": lambda: {"status": "ok"},
             "get_server_capabilities": self.service.capabilities,
         }
-        answer = answers.get(endpoint)
-        self._serve(endpoint, nowhere if answer is None else lambda _: answer(), b"")
+        do = answers.get(endpoint) or self._of_a_file(endpoint)
+        kind = endpoint.rsplit("/", 1)[-1] if "external_weights_urls" in endpoint else endpoint
+        self._serve("files" if endpoint.startswith("/files/") else kind, lambda _: do(), b"")
+
+    def _of_a_file(self, endpoint: str) -> Callable[[], bytes | Json]:
+        """What hands out an adapter: the addresses of its files, and the files."""
+        parts = [unquote(part) for part in endpoint.strip("/").split("/")]
+        match parts:
+            case ["training_runs", run, "checkpoints", "external_weights", name, _]:
+                base = f"http://{self.headers.get('Host')}"
+                return lambda: self.service.external_urls(run, name, base)
+            case ["samplers", number]:
+                return lambda: self.service.sampler(number)
+            case ["files", run, name, file]:
+                return lambda: self.service.books.files[f"{run}/{name}"][file]
+            case _:
+                return lambda: nowhere(None)
 
     def do_POST(self) -> None:
         """Everything else."""
@@ -311,7 +358,7 @@ class Handler(BaseHTTPRequestHandler):
             self._serve(endpoint, self.service.endpoints.get(endpoint, nowhere), raw)
 
     def _require_key(self, endpoint: str) -> None:
-        if endpoint != "healthz" and self.headers.get("X-API-Key") != KEY:
+        if endpoint not in ("healthz", "files") and self.headers.get("X-API-Key") != KEY:
             raise Refused(401, "invalid api key")
 
     def _serve(self, endpoint: str, do: Callable[[Any], bytes | Json], raw: bytes) -> None:
@@ -385,9 +432,12 @@ def nowhere(_: object) -> Json:
 
 def spoiled(answer: bytes, fault: Fault | None) -> bytes:
     """An answer whose log-probabilities are no numbers, or left out."""
-    if fault is None or fault.kind not in ("nan", "missing"):
+    if fault is None or fault.kind not in ("nan", "missing", "untold"):
         return answer
     message = pb.SampleResponse.FromString(answer)
+    if fault.kind == "untold":
+        message.ClearField("topk_prompt_logprobs")
+        return message.SerializeToString()
     for sequence in message.sequences:
         count = len(sequence.logprobs) // 4
         sequence.logprobs = b"" if fault.kind == "missing" else messages.floats([math.nan] * count)
@@ -415,7 +465,8 @@ class Loopback:
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def __enter__(self) -> Loopback:
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        serve = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+        serve.start()
         return self
 
     def __exit__(self, *_: object) -> None:

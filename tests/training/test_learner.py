@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from typing import get_args
-
 import pytest
 import torch
 from continualcode_tui.training import learner, stepper
@@ -16,8 +13,6 @@ from continualcode_tui.training.protocol import (
     Event,
     GuardReport,
     Sample,
-    Save,
-    TeacherKind,
     ToolCall,
     Undo,
 )
@@ -67,19 +62,7 @@ def test_a_denial_is_learned_and_proved_without_the_correction(engine):
 def test_the_lesson_holds_for_a_request_of_the_same_kind(engine):
     assert learn(engine).outcome == "learned"
     request = Sample(id=1, messages=BRAVO, tools=(), temperature=0, max_tokens=60)
-    said = engine.sample(request, quiet())
-    assert call_of(said).arguments == {"command": "cat bravo.py"}
-
-
-def test_token_reports_name_the_decision(engine):
-    result = learn(engine)
-    text = "".join(token.text for token in result.tokens)
-    assert text.startswith('<tool_call>\n{"name": "read"')
-    worst = min(result.tokens, key=lambda token: token.advantage)
-    assert worst.text == "read"
-    assert worst.teacher_token == "bash"
-    assert worst.after < worst.before
-    assert worst.advantage == pytest.approx(math.log(worst.teacher / worst.before), abs=1e-3)
+    assert call_of(engine.sample(request, quiet())).arguments == {"command": "cat bravo.py"}
 
 
 def test_the_guard_reports_unrelated_prompts(engine):
@@ -157,13 +140,6 @@ def test_a_correction_that_changes_nothing_is_gated(engine):
     assert equal(weights(engine), before)
 
 
-def test_an_edit_is_learned_from_its_demonstration(engine):
-    solution = ToolCall(name="bash", arguments={"command": "cat alpha.py"})
-    result = learn(engine, CAT, kind="edit", solution=solution)
-    assert result.outcome in {"learned", "gated"}
-    assert result.gate is not None
-
-
 def test_without_a_proof_the_weights_are_as_before(engine, monkeypatch):
     monkeypatch.setattr(learner.cases, "follow_reason", lambda *args: "never good enough")
     before = weights(engine)
@@ -235,30 +211,6 @@ def test_a_disk_that_is_full_leaves_the_weights_unharmed(engine):
     assert learn(engine).outcome == "learned"
 
 
-def test_the_second_session_can_sample_but_not_learn(engine, load_request, monkeypatch):
-    monkeypatch.setattr("continualcode_tui.training.snapshots.LOCK_PATIENCE", 0.1)
-    second = LocalEngine()
-    loaded = second.load(load_request(), quiet())
-    assert loaded.read_only is not None
-    assert denied_completion(second).stop_reason == "stop"
-    for attempt in (lambda: learn(second), lambda: second.undo(Undo(id=1), quiet())):
-        with pytest.raises(EngineFailure) as failure:
-            attempt()
-        assert failure.value.code == "read_only"
-    second.close()
-
-
-def test_with_training_switched_off_nothing_is_written(load_request, data):
-    engine = LocalEngine()
-    loaded = engine.load(load_request(enable_training=False), quiet())
-    assert not loaded.training
-    with pytest.raises(EngineFailure) as failure:
-        learn(engine)
-    assert failure.value.code == "unavailable"
-    assert not (data / "adapters").exists()
-    engine.close()
-
-
 def test_an_adapter_that_is_active_everywhere_learns_too(load_request):
     engine = LocalEngine()
     engine.load(load_request(adapter_scope="everywhere", repository="everywhere"), quiet())
@@ -286,16 +238,6 @@ def test_every_objective_learns(load_request, options):
     loaded = engine.load(load_request(repository="objective", **options), quiet())
     assert loaded.objective == options["objective"]
     assert learn(engine).outcome == "learned"
-    engine.close()
-
-
-@pytest.mark.parametrize("teacher", get_args(TeacherKind))
-def test_every_teacher_teaches(load_request, teacher):
-    engine = LocalEngine()
-    rate = 0.9 if teacher == "trust_region" else None
-    engine.load(load_request(repository=teacher, teacher=teacher, teacher_rate=rate), quiet())
-    assert learn(engine).outcome == "learned"
-    assert call_of(denied_completion(engine)).name == "bash"
     engine.close()
 
 
@@ -329,21 +271,6 @@ def test_a_lesson_is_the_same_twice(load_request):
         results.append((result.retry and result.retry.tokens, result.loss, result.kl))
         engine.close()
     assert results[0] == results[1]
-
-
-def test_save_writes_a_folder_for_peft(engine, tmp_path):
-    learn(engine)
-    saved = engine.save(Save(id=1, path=str(tmp_path / "out")), quiet())
-    names = {path.name for path in (tmp_path / "out").iterdir()}
-    assert {"adapter_config.json", "adapter_model.safetensors"} <= names
-    assert saved.path.endswith("out")
-
-
-def test_a_conversation_that_is_too_long_is_told_with_both_numbers(engine):
-    long = (SHOW[0], ChatMessage(role="user", content="show " * 2000))
-    with pytest.raises(EngineFailure, match="1024") as failure:
-        engine.sample(Sample(id=1, messages=long, tools=(), temperature=0, max_tokens=60), quiet())
-    assert failure.value.code == "context_too_long"
 
 
 def test_the_anchors_answers_are_made_once(engine, answers):

@@ -35,7 +35,7 @@ from ..protocol import (
 )
 from ..snapshots import DamagedSnapshot, Manifest, SnapshotStore, safe_name
 from . import kept
-from .hosted.connection import Connection, address, host_of
+from .hosted.connection import Connection, Limits, address, host_of
 from .loading import require_packages
 from .local import default_data_dir
 
@@ -72,7 +72,8 @@ class TinkerEngine:
         adapter_off=True,
     )
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits | None = None) -> None:
+        self._limits = limits or Limits()
         self.connection: Connection | None = None
         self.adapter: HostedAdapter | None = None
         self.reader: Reader | None = None
@@ -94,7 +95,7 @@ class TinkerEngine:
         self.close()
         require_packages()
         name = request.model_name or DEFAULT_MODEL
-        self.connection = Connection(address(request.base_url))
+        self.connection = Connection(address(request.base_url), self._limits)
         self._request = request
         try:
             self._open(self.connection, name, request, reply)
@@ -353,7 +354,7 @@ class TinkerEngine:
             **{name: value for name, value in given.items() if value is not None},
         )
 
-    def _guard(self, request: Learn, lineage: Lineage) -> Callable[[], HostedGuard]:
+    def _guard(self, request: Learn, lineage: Lineage) -> Callable[[str], HostedGuard]:
         from .hosted.probes import HostedGuard, Probes
 
         reader = lineage.reader
@@ -361,10 +362,10 @@ class TinkerEngine:
         replays = [m.replay for m in lineage.chain() if m.replay is not None]
         answers, budget = self._answers, self._settings().kl_budget
 
-        def make() -> HostedGuard:
+        def make(block: str) -> HostedGuard:
             if self._probes is None or self._probes.tools != request.lesson.tools:
                 self._probes = Probes(reader, request.lesson.tools, answers)
-            return HostedGuard(reader, self._probes, replays[:EARLIER_LESSONS], budget)
+            return HostedGuard(reader, self._probes, replays[:EARLIER_LESSONS], block, budget)
 
         return make
 

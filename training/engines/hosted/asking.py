@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ...engine import EngineFailure, Reply
-from .connection import Connection, Limits
+from .connection import Connection, Limits, TookTooLong
 from .reader import TOP_K, Abilities
 from .recipes import Example, Step
 
@@ -32,7 +32,9 @@ def models_of(connection: Connection, reply: Reply) -> dict[str, int]:
 
         return tinker.RestClient(base_url=connection.base_url).get_server_capabilities()
 
-    found = connection.wait("Asking which models there are", begin, reply, QUICK)
+    found = connection.wait(
+        "Asking which models there are", begin, reply, min(QUICK, connection.limits.connect)
+    )
     return {
         model.model_name: model.max_context_length or DEFAULT_CONTEXT
         for model in found.supported_models
@@ -90,11 +92,20 @@ def find_out(
     token: int,
     reply: Reply,
 ) -> Abilities:
-    """Ask for three tokens in every way that a lesson would like to."""
+    """Ask for three tokens in every way that a lesson would like to.
+
+    Raises ``EngineFailure`` where the service does not score at all, or does not answer.
+    """
     reply.progress("Finding out what the service can do")
-    quick = Connection(connection.base_url, Limits(sample=QUICK, train=QUICK), connection.client)
-    last_n = _scores(quick, sampler, token, reply, prompt_logprobs_last_n=1)
-    top_k = _scores(quick, sampler, token, reply, topk_prompt_logprobs=TOP_K)
+    limits = connection.limits
+    few = Limits(sample=min(QUICK, limits.sample), train=min(QUICK, limits.train))
+    quick = Connection(connection.base_url, few, connection.client)
+    every: dict[str, Any] = {"prompt_logprobs_last_n": 1, "topk_prompt_logprobs": TOP_K}
+    last_n = top_k = True
+    if not _scores(quick, sampler, token, reply, **every):
+        _score(quick, sampler, token, reply)
+        last_n = _scores(quick, sampler, token, reply, prompt_logprobs_last_n=1)
+        top_k = _scores(quick, sampler, token, reply, topk_prompt_logprobs=TOP_K)
     wide = adapter is not None and _takes_wide_targets(quick, adapter, token, reply)
     return Abilities(top_k=TOP_K if top_k else 0, last_n=last_n, wide_targets=wide)
 
@@ -103,42 +114,58 @@ def is_linear(adapter: HostedAdapter, token: int, reply: Reply) -> bool:
     """Whether a loss that is computed here has the gradient there that it should have.
 
     Forward KL is both a loss of the service (cross-entropy with soft targets) and a divergence
-    that can be taken here, up to a bucket that is left empty; the norms have to agree.
+    that can be taken here, up to a bucket that is left empty; the norms have to agree. Twice the
+    loss has to have twice the gradient, which it has not where a service divides by the weights.
     """
     ids = torch.tensor([[token, token + 1], [token, token + 1]])
     weights = torch.full((2, 2), 0.5)
-    tokens, share = torch.tensor([token, token]), torch.ones(2)
+    tokens = torch.tensor([token, token])
     soft = Example(tokens, {"target_tokens": ids, "weights": weights})
-    local = {"target_tokens": ids, "weights": weights, "teacher": weights.log(), "share": share}
+
+    def here(times: float) -> Step:
+        share = torch.full((2,), times)
+        local = {"target_tokens": ids, "weights": weights, "teacher": weights.log(), "share": share}
+        return Step("divergence", (Example(tokens, local),), 0.0)
+
+    steps = (Step("cross_entropy", (soft,), 0.0), here(1.0), here(2.0))
     try:
-        there = adapter.gradient_norm(Step("cross_entropy", (soft,), 0.0), reply)
-        here = adapter.gradient_norm(Step("divergence", (Example(tokens, local),), 0.0), reply)
+        there, once, twice = (adapter.gradient_norm(step, reply) for step in steps)
     except EngineFailure as failure:
-        if failure.code == "cancelled":
+        if failure.code == "cancelled" or isinstance(failure, TookTooLong):
             raise
         return False
-    return there > 0 and abs(here - there) <= LINEAR * there
+    near = LINEAR * there
+    return there > 0 and abs(once - there) <= near and abs(twice - 2 * there) <= 2 * near
+
+
+def _score(
+    quick: Connection, sampler: tinker.SamplingClient, token: int, reply: Reply, **asked: Any
+) -> tinker.SampleResponse:
+    """One score of three tokens; raises ``EngineFailure`` where the service refuses it."""
+    from tinker import types
+
+    return quick.wait(
+        "Scoring three tokens",
+        lambda: sampler.sample(
+            types.ModelInput.from_ints([token] * 3),
+            1,
+            types.SamplingParams(max_tokens=1),
+            include_prompt_logprobs=True,
+            **asked,
+        ),
+        reply,
+        quick.limits.sample,
+    )
 
 
 def _scores(
     quick: Connection, sampler: tinker.SamplingClient, token: int, reply: Reply, **asked: Any
 ) -> bool:
     """Whether a score may be asked for in this way, and comes with what was asked for."""
-    from tinker import types
-
-    def begin() -> Any:
-        return sampler.sample(
-            types.ModelInput.from_ints([token] * 3),
-            1,
-            types.SamplingParams(max_tokens=1),
-            include_prompt_logprobs=True,
-            **asked,
-        )
-
     try:
-        response = quick.wait("Finding out what the service can do", begin, reply, QUICK)
+        response = _score(quick, sampler, token, reply, **asked)
     except EngineFailure as failure:
-        if failure.code == "cancelled":
+        if failure.code == "cancelled" or isinstance(failure, TookTooLong):
             raise
         return False
     return "topk_prompt_logprobs" not in asked or response.topk_prompt_logprobs is not None
@@ -160,10 +187,10 @@ def _takes_wide_targets(
             "Finding out what the service can do",
             lambda: adapter.client.forward([example.datum()], "cross_entropy"),
             reply,
-            QUICK,
+            quick.limits.train,
         )
     except EngineFailure as failure:
-        if failure.code == "cancelled":
+        if failure.code == "cancelled" or isinstance(failure, TookTooLong):
             raise
         return False
     shape = output.loss_fn_outputs[0]["logprobs"].shape

@@ -27,7 +27,9 @@ KEY_BEGINNINGS = ("tml-", "eyJ")
 HEALTH_SECONDS = 3.0
 SLICE_SECONDS = 0.05
 TELL_EVERY_SECONDS = 1.0
+STALE_SECONDS = 40.0  # the SDK tries again after 30 at most; what was told before is over by then
 LONGEST_DETAIL = 200
+UNPAID = "The account has no credit: see to its billing in the service's console."
 
 T = TypeVar("T")
 
@@ -38,6 +40,10 @@ class Waiting(Protocol[T]):
     def future(self) -> concurrent.futures.Future[T]:
         """The future of the result."""
         ...
+
+
+class TookTooLong(EngineFailure):
+    """A call whose time was over before the service had answered."""
 
 
 @dataclass(frozen=True)
@@ -117,31 +123,17 @@ class Connection:
         """
         from . import sdk
 
-        began = told = time.monotonic()
-        queue = ""
-
-        def hear(state: str, reason: str) -> None:
-            nonlocal queue
-            queue = "" if state == "active" else (reason or state.replace("_", " "))
-
+        patience = Patience(what, seconds, reply)
         future = _in_a_thread(begin)
         try:
-            with sdk.listening(hear):
+            with sdk.listening(patience.hear):
                 while True:
                     try:
                         found = future.result(timeout=SLICE_SECONDS)
                     except concurrent.futures.TimeoutError:
                         if future.done() and isinstance(future.exception(), TimeoutError):
                             raise  # the call's own time was over, not this slice's
-                        now = time.monotonic()
-                        if reply.is_cancelled():
-                            raise Cancelled from None
-                        if now - began > seconds:
-                            raise _too_long(what, seconds, queue) from None
-                        if now - told > TELL_EVERY_SECONDS:
-                            told = now
-                            waited = f"{what}, {now - began:.0f} s"
-                            reply.progress(f"{waited}: waiting, {queue}" if queue else waited)
+                        patience.look()
                         continue
                     if not callable(getattr(found, "future", None)):
                         return cast(T, found)
@@ -162,11 +154,40 @@ class Connection:
             concurrent.futures.wait([done], timeout=2)
 
 
-def _too_long(what: str, seconds: float, queue: str) -> EngineFailure:
-    why = f" ({queue})" if queue else ""
-    return EngineFailure(
-        "unavailable", f"{what} took longer than {seconds:.0f} s{why}: try again later."
-    )
+class Patience:
+    """How long one call is waited for, what is told meanwhile, and when it is given up."""
+
+    def __init__(self, what: str, seconds: float, reply: Reply) -> None:
+        self.what = what
+        self.seconds = seconds
+        self.reply = reply
+        self._began = self._told = self._heard = time.monotonic()
+        self._why = ""
+
+    def hear(self, why: str) -> None:
+        """Take up why nothing moves."""
+        self._why, self._heard = why, time.monotonic()
+
+    def look(self) -> None:
+        """Tell how long it has been, each second; raises ``EngineFailure`` when it was enough."""
+        from .sdk import NO_CREDIT
+
+        now = time.monotonic()
+        if self.reply.is_cancelled():
+            raise Cancelled
+        if self._why == NO_CREDIT:
+            raise EngineFailure("unavailable", UNPAID)
+        why = self._why if now - self._heard < STALE_SECONDS else ""
+        if now - self._began > self.seconds:
+            because = f" ({why})" if why else ""
+            raise TookTooLong(
+                "unavailable",
+                f"{self.what} took longer than {self.seconds:.0f} s{because}: try again later.",
+            )
+        if now - self._told > TELL_EVERY_SECONDS:
+            self._told = now
+            waited = f"{self.what}, {now - self._began:.0f} s"
+            self.reply.progress(f"{waited}: waiting, {why}" if why else waited)
 
 
 def _in_a_thread(begin: Callable[[], Any]) -> concurrent.futures.Future[Any]:
@@ -234,7 +255,7 @@ def in_words(error: BaseException, what: str) -> EngineFailure:
         case tinker.PermissionDeniedError():
             message = f"The key may not do this ({detail}): ask the account's owner."
         case tinker.BillingError():
-            message = "The account has no credit: see to its billing in the service's console."
+            message = UNPAID
         case tinker.NotFoundError() | tinker.UnprocessableEntityError() | tinker.BadRequestError():
             if "no longer supported" in detail:
                 message = "The service no longer takes this version: upgrade continualcode-tui."

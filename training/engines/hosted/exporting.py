@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 import uuid
 from pathlib import Path
@@ -43,7 +44,9 @@ def export(connection: Connection, adapter: HostedAdapter, folder: Path, reply: 
     try:
         for number, (name, url) in enumerate(sorted(urls.items()), 1):
             reply.progress(f"Fetching {name}", number / (len(urls) + 1))
-            _fetch(connection, url, _beneath(partial, name), reply)
+            file = _beneath(partial, name)
+            _fetch(connection, url, file, reply)
+            _require_whole(file)
         folder.mkdir(exist_ok=True)
         for file in partial.iterdir():
             file.replace(folder / file.name)
@@ -59,6 +62,23 @@ def _beneath(folder: Path, name: str) -> Path:
             "bad_adapter", f"The service names a file outside of the adapter ({name!r}): not taken."
         )
     return folder / name
+
+
+def _require_whole(file: Path) -> None:
+    """Fail in words where a file is not what its name says."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        if file.suffix == ".safetensors":
+            with safe_open(file, "pt"):
+                return
+        if file.suffix == ".json":
+            json.loads(file.read_bytes())
+    except (ValueError, SafetensorError):
+        raise EngineFailure(
+            "unavailable",
+            f"The service gave a damaged {file.name}: nothing was written; try again.",
+        ) from None
 
 
 def _fetch(connection: Connection, url: str, file: Path, reply: Reply) -> None:

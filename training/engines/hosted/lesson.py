@@ -75,7 +75,7 @@ class HostedLesson:
     settings: HostedSettings
     request: Learn
     reply: Reply
-    guard: Callable[[], HostedGuard]
+    guard: Callable[[str], HostedGuard]
     recipe: list[Step] = field(default_factory=list)
     metrics: list[StepMetrics] = field(default_factory=list)
     report: GuardReport | None = None
@@ -151,7 +151,7 @@ class HostedLesson:
     def _rounds(self, case: Case) -> tuple[Outcome, str]:
         """Step until the decision follows, then look at the guard and at a retry."""
         with self.reply.stage("snapshot"):
-            guard = self.guard()
+            guard = self.guard(case.block)
         own = [case.denied]
         failures = 0
         for number in range(1, self.settings.max_steps + 1):

@@ -68,10 +68,18 @@ def mean_drift(before: Sequence[Tensor], now: Sequence[Tensor]) -> float:
 
 
 class HostedGuard:
-    """Compares the probes and the earlier lessons with before the lesson."""
+    """Compares the probes and the earlier lessons with before the lesson.
+
+    An earlier lesson that the correction, shown there, takes back is none of them.
+    """
 
     def __init__(
-        self, reader: Reader, probes: Probes, earlier: Sequence[Replay], kl_budget: float
+        self,
+        reader: Reader,
+        probes: Probes,
+        earlier: Sequence[Replay],
+        block: str,
+        kl_budget: float,
     ) -> None:
         self.reader = reader
         self.probes = probes
@@ -79,11 +87,18 @@ class HostedGuard:
         self.before = self._now = probes.now()
         self._seen = reader.student
         replays = [(reader.renderer.prompt(r.messages, r.tools), r) for r in earlier[:MOST_EARLIER]]
-        held = self._hold([(prompt, replay) for prompt, replay in replays])
-        self.earlier = [pair for pair, holds in zip(replays, held, strict=True) if holds]
+        shown = [
+            (reader.renderer.teacher_prompt(r.messages, r.tools, block), r)
+            for r in earlier[:MOST_EARLIER]
+        ]
+        held = self._hold(replays)
+        stands = self._hold(shown)
+        self.earlier = [
+            pair for pair, *both in zip(replays, held, stands, strict=True) if all(both)
+        ]
 
     def _hold(self, replays: Sequence[tuple[Prompt, Replay]]) -> list[bool]:
-        """Which earlier lessons the student still decides as they taught it."""
+        """Which earlier lessons the student decides as they taught it, asked by these prompts."""
         pairs = [(prompt, replay.tokens[: replay.decision + 1]) for prompt, replay in replays]
         scored = self.reader.score_all(pairs) if pairs else []
         return [

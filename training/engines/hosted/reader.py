@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 TOP_K = 20
+LEFT_OUT = (
+    "The service left out log-probabilities that it was asked for, so nothing can be learned from "
+    "it: use another server, or engine=practice."
+)
 LEAST = 1e-9  # what a token that was not told has at least, so that nothing becomes infinite
 
 
@@ -132,9 +136,18 @@ class Reader:
             )
             self.tokens_scored += len(answer)
             chosen = _numbers(response.prompt_logprobs, len(answer))
-            told = response.topk_prompt_logprobs
-            found.append(self._spread(answer, chosen, told[-len(answer) :] if told else ()))
+            top = self._told(response.topk_prompt_logprobs, len(answer))
+            found.append(self._spread(answer, chosen, top))
         return found
+
+    def _told(self, found: Sequence[Any] | None, count: int) -> Sequence[Any]:
+        """The likeliest tokens of an answer's positions; fails in words where some are missing."""
+        if not self.abilities.top_k:
+            return ()
+        told = list(found or ())[-count:]
+        if len(told) < count or not all(told):
+            raise EngineFailure("unavailable", LEFT_OUT)
+        return told
 
     def _asked(
         self, scorer: tinker.SamplingClient, prompt: Prompt, completion: Sequence[int]
@@ -162,7 +175,7 @@ class Reader:
         columns = self.vocabulary + (not self.abilities.top_k)
         rows = torch.empty(len(completion), columns)
         for at, (token, logprob) in enumerate(zip(completion, chosen, strict=True)):
-            told = {int(i): float(p) for i, p in (top[at] or ())} if top else {}
+            told = {int(i): float(p) for i, p in top[at]} if top else {}
             told[int(token)] = logprob
             rest = max(LEAST, 1.0 - sum(map(math.exp, told.values())))
             if self.abilities.top_k:
@@ -248,11 +261,7 @@ class Reader:
 def _numbers(found: Sequence[float | None] | None, count: int) -> list[float]:
     """The last log-probabilities of an answer; fails in words where one is no number."""
     if found is None or len(found) < count:
-        raise EngineFailure(
-            "unavailable",
-            "The service left out log-probabilities that it was asked for, so nothing can be "
-            "learned from it: use another server, or engine=practice.",
-        )
+        raise EngineFailure("unavailable", LEFT_OUT)
     numbers = [math.nan if one is None else float(one) for one in list(found)[-count:]]
     if not all(map(math.isfinite, numbers)):
         raise EngineFailure(
