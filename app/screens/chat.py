@@ -151,7 +151,9 @@ class ChatScreen(ChatState):
         try:
             return await self.query_one(DecisionDesk).decide(proposal, Workspace(root))
         finally:
-            self.query_one(Prompt).focus()
+            # On the way out of the program there may be no prompt any more.
+            for prompt in self.query(Prompt):
+                prompt.focus()
 
     # --- the state --------------------------------------------------------------------
 

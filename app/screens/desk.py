@@ -84,9 +84,10 @@ class DecisionDesk(Vertical):
             return await self._pending
         finally:
             self._pending = self._proposal = None
-            self.remove_class("-busy")
-            self.screen.remove_class("-deciding", "-pending")
-            await self.remove_children()
+            if self.is_attached:  # not on the way out of the program
+                self.remove_class("-busy")
+                self.screen.remove_class("-deciding", "-pending")
+                await self.remove_children()
 
     def _settle(self, decision: Decision) -> None:
         if self._pending is not None and not self._pending.done():

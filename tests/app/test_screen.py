@@ -54,9 +54,11 @@ class Driver:
         (screen,) = [each for each in self.app.screen_stack if isinstance(each, ChatScreen)]
         return screen
 
-    async def until(self, condition: Callable[[], object], what: str = "") -> None:
+    async def until(
+        self, condition: Callable[[], object], what: str = "", seconds: float = SECONDS
+    ) -> None:
         try:
-            async with asyncio.timeout(SECONDS):
+            async with asyncio.timeout(seconds):
                 while not condition():
                     await self.pilot.pause(0.02)
         except TimeoutError:

@@ -7,17 +7,16 @@ from pathlib import Path
 
 import pytest
 from continualcode_tui.training.engine import Reply
-from continualcode_tui.training.engines.hosted.connection import KEY as KEY_VARIABLE
 from continualcode_tui.training.engines.hosted.connection import Connection, Limits
+from continualcode_tui.training.engines.hosted.words import KEY as KEY_VARIABLE
 from continualcode_tui.training.engines.tinker import TinkerEngine
-from continualcode_tui.training.protocol import Completion, Event, Load, Sample
+from continualcode_tui.training.protocol import Completion, Event, Load, Loaded, Sample
 
 from tests.loopback.hosted import Hosted
 from tests.loopback.server import KEY, Loopback
 from tests.training import make_model
 from tests.training.conftest import SHOW, call_of
 
-Start = Callable[..., TinkerEngine]
 slow = pytest.mark.slow
 
 
@@ -52,15 +51,31 @@ def connection(loopback: Loopback, reply: Reply) -> Iterator[Connection]:
     made.close()
 
 
+class Starter:
+    """Engines on one service, which share one data directory."""
+
+    def __init__(self, options: dict[str, object]) -> None:
+        self.options = options
+        self.made: list[TinkerEngine] = []
+        self.loaded: list[Loaded] = []
+
+    def __call__(
+        self, limits: Limits | None = None, reply: Reply | None = None, **options: object
+    ) -> TinkerEngine:
+        engine = TinkerEngine(limits)
+        self.made.append(engine)
+        request = Load.model_validate(self.options | options)
+        self.loaded.append(engine.load(request, reply or quiet()))
+        return engine
+
+
+Start = Starter
+
+
 @pytest.fixture
 def start(loopback: Loopback, hosted: Hosted, tmp_path: Path) -> Iterator[Start]:
-    """Engines on the service of this test, which share one data directory."""
-    made: list[TinkerEngine] = []
-
-    def begin(
-        limits: Limits | None = None, reply: Reply | None = None, **options: object
-    ) -> TinkerEngine:
-        values: dict[str, object] = {
+    starter = Starter(
+        {
             "id": 1,
             "engine": "tinker",
             "model_name": str(hosted.folder),
@@ -69,13 +84,9 @@ def start(loopback: Loopback, hosted: Hosted, tmp_path: Path) -> Iterator[Start]
             "base_url": loopback.url,
             "lora_rank": 8,
         }
-        engine = TinkerEngine(limits)
-        made.append(engine)
-        engine.load(Load.model_validate(values | options), reply or quiet())
-        return engine
-
-    yield begin
-    for engine in made:
+    )
+    yield starter
+    for engine in starter.made:
         engine.close()
 
 

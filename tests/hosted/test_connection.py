@@ -8,7 +8,8 @@ import time
 
 import pytest
 from continualcode_tui.training.engine import Cancelled, EngineFailure
-from continualcode_tui.training.engines.hosted.connection import KEY, Connection, Limits
+from continualcode_tui.training.engines.hosted.connection import Connection, Limits
+from continualcode_tui.training.engines.hosted.words import KEY
 from continualcode_tui.training.protocol import ProgressEvent
 
 from tests.hosted.conftest import quiet

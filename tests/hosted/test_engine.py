@@ -26,8 +26,8 @@ def test_a_lesson_is_learned_by_the_best_objective_of_the_server(
 ):
     loopback.service.features = features
     engine = start()
-    assert engine._objective() == objective
-    told = engine._about_the_server()
+    assert start.loaded[-1].objective == objective
+    told = start.loaded[-1].server
     assert told["teacher"] == "before"
     assert told["likeliest tokens told"] == ("20" if features.topk_prompt_logprobs else "none")
     assert told["several targets a token"] == ("yes" if features.wide_targets else "no")
@@ -85,10 +85,11 @@ def test_a_checkpoint_can_teach(start: Start):
     path = first.lineage.adapter.client.save_weights_for_sampler("teacher").result().path
     first.close()
     engine = start(teacher_checkpoint=path)
-    assert engine._about_the_server()["teacher"] == path
+    assert start.loaded[-1].server["teacher"] == path
     assert engine.learn(learn_request(lesson(said(engine))), quiet()).proved
 
 
+@slow
 def test_a_lesson_costs_few_calls(start: Start, loopback: Loopback):
     engine = start()
     denied = said(engine)

@@ -286,7 +286,8 @@ def test_every_teacher_teaches(engines: Engines, teacher: str):
     assert call_of(said(engine)).name == "bash"
 
 
-@on_both
+@pytest.mark.slow
+@at_once_on_both
 def test_a_synced_teacher_follows_every_so_many_lessons(engines: Engines):
     """Before it is synced the teacher knows nothing of the first lesson; then it does."""
     engine = engines.open(teacher="synced", teacher_sync_every=2)

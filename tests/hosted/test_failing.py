@@ -171,7 +171,7 @@ AT = {
     "external_weights_urls": export,
     "files": export,
 }
-QUICK = {"asample", "retrieve_future/optim_step"}
+QUICK = {"asample"}
 at_every_endpoint = pytest.mark.parametrize(
     "endpoint", [pytest.param(e, marks=() if e in QUICK else slow) for e in AT]
 )
@@ -361,6 +361,69 @@ def test_a_hundred_drops_leave_every_lesson_applied_once(start: Start, loopback:
         if learned:
             engine.undo(Undo(id=1), quiet())
         assert said(engine).tokens == before.tokens
+
+
+# --- a service that goes away -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("endpoint", ["asample", pytest.param("optim_step", marks=slow)])
+def test_a_service_that_has_forgotten_the_session_is_asked_in_another(
+    start: Start, loopback: Loopback, endpoint: str
+):
+    """As after a restart of the server, or a night in which the laptop slept."""
+    engine = start()
+    before = said(engine)
+    if endpoint == "optim_step":
+        first = engine.learn(learn_request(lesson(before, id="first")), quiet())
+        assert first.proved
+        before = said(engine)
+    loopback.service.forget()
+    assert said(engine).tokens == before.tokens
+    loopback.service.forget()
+    correction = "use read" if endpoint == "optim_step" else "use cat"
+    result = engine.learn(learn_request(lesson(before, correction, id="next")), quiet())
+    assert result.proved, result.reason
+    loopback.service.forget()
+    assert tool(engine) == ("read" if endpoint == "optim_step" else "bash")
+
+
+def test_a_service_that_dies_is_told_long_before_the_call_s_own_time_is_over(
+    start: Start, loopback: Loopback
+):
+    engine = start(Limits(lost=1.0))
+    loopback.close()
+    with failing(8) as caught:
+        said(engine)
+    assert "the connection to the service was lost" in caught.message
+    assert "See that it runs" in caught.message
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ('{"detail": "asample promises always carry sample_sequence_ids"}', "upgrade the server"),
+        (
+            '{"detail": [{"loc": ["body", "optimizer_config"], "msg": "Extra inputs are not '
+            'permitted"}]}',
+            "upgrade the server",
+        ),
+        ('{"detail": [{"loc": ["body", "top"], "msg": "bad"}, {"msg": "worse"}]}', "top: bad; the"),
+        ('{"error": {"message": "no luck"}}', "refused by the service: no luck"),
+        ('{"error_message": "no luck"}', "refused by the service: no luck"),
+        ("not even JSON", "refused by the service"),
+        (
+            '{"detail": "Maximum number of LoRA adapters (8) reached"}',
+            "wait five minutes for old ones to go",
+        ),
+    ],
+)
+def test_what_a_server_says_is_said_again_in_words(
+    start: Start, loopback: Loopback, body: str, words: str
+):
+    loopback.service.faults.always("create_model", Fault("status", code=400, body=body))
+    with failing(5) as caught:
+        start()
+    assert words in caught.message
 
 
 # --- Esc --------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from continualcode_tui.training.adapter_messages import Save, Undo
 from continualcode_tui.training.engine import EngineFailure
-from continualcode_tui.training.engines.hosted.connection import KEY
+from continualcode_tui.training.engines.hosted.words import KEY
 
 from tests.hosted.conftest import Start, quiet, said, slow, tool
 from tests.loopback.faults import Fault
@@ -136,7 +136,9 @@ def test_a_service_that_hands_out_no_adapter_is_told_in_words(
 ):
     loopback.service.features = Features(hands_out=False)
     engine = start()
-    with pytest.raises(EngineFailure, match="Asking for the adapter was refused"):
+    with pytest.raises(
+        EngineFailure, match="hands out no adapters; it is saved there as tinker://"
+    ):
         engine.save(Save(id=1, path=str(tmp_path / "out")), quiet())
     assert not (tmp_path / "out").exists()
 
@@ -159,6 +161,7 @@ def test_a_folder_that_cannot_be_written_is_told_in_words(start: Start, tmp_path
         engine.save(Save(id=1, path=str(tmp_path / "file" / "out")), quiet())
 
 
+@slow
 def test_the_key_reaches_no_file(start: Start, tmp_path: Path):
     engine = start()
     engine.learn(learn_request(lesson(said(engine))), quiet())

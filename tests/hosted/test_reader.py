@@ -14,12 +14,8 @@ from tests.training.conftest import SHOW
 
 @pytest.fixture
 def reader(connection, hosted, reply) -> Reader:
-    client = connection.client
-    base = connection.wait(
-        "base", lambda: client.create_sampling_client(base_model=str(hosted.folder)), reply, 10
-    )
-    named = Named("tiny", hosted.tokenizer, hosted.context)
-    return Reader(connection, named, base, base, Abilities(), reply)
+    named = Named(str(hosted.folder), hosted.tokenizer, hosted.context)
+    return Reader(connection, named, reply)
 
 
 def test_a_sample_comes_with_its_text_and_log_probabilities(reader, hosted):

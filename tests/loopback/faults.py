@@ -28,11 +28,16 @@ class Fault:
 
 
 class Faults:
-    """Faults waiting for the next requests to an endpoint; ``always`` is one that stays."""
+    """Faults waiting for the next requests to an endpoint; ``always`` is one that stays.
+
+    ``every`` is one that meets the first request to each endpoint.
+    """
 
     def __init__(self) -> None:
         self._waiting: dict[str, deque[Fault]] = {}
         self._always: dict[str, Fault] = {}
+        self.every: Fault | None = None
+        self._met: set[str] = set()
 
     def add(self, endpoint: str, *faults: Fault) -> None:
         """Let the next requests to this endpoint go wrong, one each."""
@@ -53,5 +58,8 @@ class Faults:
 
     def take(self, endpoint: str) -> Fault | None:
         """The fault of this request."""
+        if self.every is not None and endpoint not in self._met:
+            self._met.add(endpoint)
+            return self.every
         waiting = self._waiting.get(endpoint)
         return waiting.popleft() if waiting else self._always.get(endpoint)

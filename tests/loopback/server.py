@@ -97,6 +97,12 @@ class Service:
             "cancel_future": lambda _: {},
         }
 
+    def forget(self) -> None:
+        """Know nothing any more of what was made but was not saved, as after a restart."""
+        self.books.models.clear()
+        self.books.samplers.clear()
+        self.books.futures.clear()
+
     # --- answers ----------------------------------------------------------------------
 
     def _later(self, kind: str, answer: bytes | Json) -> Json:
@@ -470,6 +476,11 @@ class Loopback:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Listen no more, and answer nobody who is connected."""
+        self.service.faults.every = Fault("refuse")
         self._server.shutdown()
         self._server.server_close()
 
@@ -480,8 +491,11 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--name", help="the model's name on the wire")
+    parser.add_argument("--stall", type=float, help="seconds that each endpoint stalls, once")
     given = parser.parse_args()
     loopback = Loopback(Hosted(given.folder), name=given.name, port=given.port)
+    if given.stall:
+        loopback.service.faults.every = Fault("delay", seconds=given.stall)
     print(loopback.url, flush=True)
     with loopback:
         threading.Event().wait()

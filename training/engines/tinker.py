@@ -7,7 +7,7 @@ import contextlib
 import dataclasses
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from ..adapter_messages import (
     BASE,
@@ -30,7 +30,6 @@ from ..protocol import (
     LessonResult,
     Load,
     Loaded,
-    Objective,
     Sample,
 )
 from ..snapshots import DamagedSnapshot, Manifest, SnapshotStore, safe_name
@@ -38,6 +37,8 @@ from . import kept
 from .hosted.connection import Connection, Limits, address, host_of
 from .loading import require_packages
 from .local import default_data_dir
+
+T = TypeVar("T")
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
 
     from ..anchors import AnswerFile
     from .hosted.adapter import HostedAdapter
-    from .hosted.lesson import HostedSettings
     from .hosted.lineage import Lineage
     from .hosted.probes import HostedGuard, Probes
     from .hosted.reader import Reader
@@ -101,7 +101,7 @@ class TinkerEngine:
             self._open(self.connection, name, request, reply)
             notice = self._resume(reply)
             self._find_out(reply)
-            self._other = self._other_teacher(request, reply)
+            self._other = self._other_teacher(reply)
             return self._loaded(notice, started)
         except BaseException:
             self._let_go()
@@ -111,19 +111,13 @@ class TinkerEngine:
         """Open the model there and the folder of its adapter here."""
         from ..anchors import AnswerFile
         from .hosted import asking
-        from .hosted.reader import Abilities, Named, Reader
+        from .hosted.reader import Named, Reader
 
-        service = connection.open(reply)
+        connection.open(reply)
         context = asking.require_model(name, asking.models_of(connection, reply))
         tokenizer = asking.load_tokenizer(name, reply)
-        base = connection.wait(
-            "Opening the model",
-            lambda: service.create_sampling_client(base_model=name),
-            reply,
-            connection.limits.connect,
-        )
         named = Named(name, tokenizer, context)
-        self.reader = Reader(connection, named, base, base, Abilities(), reply)
+        self.reader = Reader(connection, named, reply)
         data_dir = Path(request.data_dir).expanduser() if request.data_dir else default_data_dir()
         folder = data_dir / "adapters" / safe_name(request.repository) / safe_name(name)
         self.store = SnapshotStore(folder, request.save_every, keep_last=KEEP_ALL)
@@ -172,7 +166,15 @@ class TinkerEngine:
             linear = asking.is_linear(self.adapter, token, reply)
             reader.abilities = dataclasses.replace(reader.abilities, custom_loss=linear)
 
+    def _other_teacher(self, reply: Reply) -> tinker.SamplingClient | None:
+        from .hosted import choices
+
+        _, reader, request = self._ready()
+        return choices.other_teacher(reader, request, reply)
+
     def _loaded(self, notice: str, started: float) -> Loaded:
+        from .hosted import choices
+
         connection, reader, request = self._ready()
         assert self.store is not None
         lessons = kept.lessons_in(self.lineage.chain() if self.lineage else ())
@@ -185,71 +187,19 @@ class TinkerEngine:
             context_tokens=reader.context_tokens,
             training=request.enable_training,
             read_only=self.store.read_only,
-            objective=self._objective(),
+            objective=choices.objective(reader, request),
             adapter_scope="everywhere",
             snapshot=self._snapshot,
             lesson=next(reversed(lessons), None),
             lessons=len(lessons),
             seconds=time.monotonic() - started,
             notice=notice,
-            server=self._about_the_server(),
+            server=choices.about_the_server(reader, request),
         )
 
     @property
     def _snapshot(self) -> str | None:
         return self.lineage.snapshot if self.lineage else None
-
-    def _about_the_server(self) -> dict[str, str]:
-        """What the service can do, in a few words each."""
-        connection, reader, request = self._ready()
-        abilities = reader.abilities
-        teacher = request.teacher_model or request.teacher_checkpoint or request.teacher or "before"
-        return {
-            "server": host_of(connection.base_url),
-            "teacher": teacher,
-            "likeliest tokens told": str(abilities.top_k) if abilities.top_k else "none",
-            "scores the answer alone": "yes" if abilities.last_n else "no",
-            "several targets a token": "yes" if abilities.wide_targets else "no",
-        }
-
-    def _other_teacher(self, request: Load, reply: Reply) -> tinker.SamplingClient | None:
-        """A teacher with weights of its own, if one was asked for."""
-        if not request.teacher_model and not request.teacher_checkpoint:
-            return None
-        from .hosted import asking
-
-        connection, reader, _ = self._ready()
-        if request.teacher_model:
-            theirs = asking.load_tokenizer(request.teacher_model, reply)
-            asking.require_same_tokenizer(reader.loaded.tokenizer, theirs)
-        client = connection.client
-        assert client is not None
-        return connection.wait(
-            "Opening the teacher",
-            lambda: client.create_sampling_client(
-                model_path=request.teacher_checkpoint, base_model=request.teacher_model
-            ),
-            reply,
-            connection.limits.connect,
-        )
-
-    def _objective(self) -> Objective:
-        """The objective that was asked for, or the best that the service supports."""
-        _, reader, request = self._ready()
-        best = reader.abilities.top_k and reader.abilities.wide_targets
-        if request.objective in ("forward_kl", "reverse_kl", "jsd") and not best:
-            raise EngineFailure(
-                "unavailable",
-                f"This service cannot train on several targets a token, which "
-                f"{request.objective} needs: choose objective=importance_sampling.",
-            )
-        if request.objective in ("reverse_kl", "jsd") and not reader.abilities.custom_loss:
-            raise EngineFailure(
-                "unavailable",
-                "This service does not give a loss that is computed here the right gradient, and "
-                f"{request.objective} is one: choose objective=forward_kl.",
-            )
-        return request.objective or ("forward_kl" if best else "importance_sampling")
 
     # --- what is there ------------------------------------------------------------------
 
@@ -276,29 +226,64 @@ class TinkerEngine:
 
         reader.reply = reply
         prompt = reader.renderer.prompt(request.messages, request.tools)
-        return reader.sample(
-            prompt,
-            Sampling(request.temperature, request.max_tokens, request.seed),
-            client=None if self._enabled else reader.base,
-            on_token=reply.token,
+        return self._lasting(
+            lambda: reader.sample(
+                prompt,
+                Sampling(request.temperature, request.max_tokens, request.seed),
+                client=None if self._enabled else reader.base,
+                on_token=reply.token,
+            ),
+            reply,
         )
+
+    def _lasting(self, do: Callable[[], T], reply: Reply) -> T:
+        """Do something; once more in a new session, if the service knows nothing of this one."""
+        from .hosted.words import is_gone
+
+        try:
+            return do()
+        except EngineFailure as failure:
+            if not is_gone(failure):
+                raise
+        self._reopen(reply)
+        return do()
+
+    def _reopen(self, reply: Reply) -> None:
+        """Begin another session, and go to where this one was."""
+        connection, reader, _ = self._ready()
+        reply.progress("The service has forgotten this session; opening another")
+        connection.close()
+        connection.open(reply)
+        reader.reply = reply
+        reader.open()
+        self._recent, self._synced, self._probes = [], None, None
+        self._other = self._other_teacher(reply)
+        if self.lineage is not None:
+            self.lineage.go_to(self.lineage.snapshot, reply)
 
     # --- learning ---------------------------------------------------------------------
 
     def learn(self, request: Learn, reply: Reply) -> LessonResult:
         """Learn one lesson and commit it, or bring the adapter back to where it was."""
         lineage = self._trainable()
-        adapter, reader = lineage.adapter, lineage.reader
+        reader = lineage.reader
         if not self._enabled:
             raise EngineFailure("unavailable", "The adapter is off: turn it on to learn.")
         reader.reply = reply
-        lineage.return_to_certainty(reply)
+        return self._lasting(lambda: self._learn(lineage, request, reply), reply)
+
+    def _learn(self, lineage: Lineage, request: Learn, reply: Reply) -> LessonResult:
+        from .hosted import choices
         from .hosted.lesson import HostedLesson
 
+        _, _, load = self._ready()
+        adapter, reader = lineage.adapter, lineage.reader
+        lineage.return_to_certainty(reply)
         teacher = self._teacher(lineage, reply)
         before = reader.student
-        guard = self._guard(request, lineage)
-        lesson = HostedLesson(adapter, reader, teacher, self._settings(), request, reply, guard)
+        settings = choices.settings(reader, load)
+        guard = self._guard(request, lineage, settings.kl_budget)
+        lesson = HostedLesson(adapter, reader, teacher, settings, request, reply, guard)
         learned = False
         try:
             result = lesson.learn(lambda proved: lineage.keep(request.lesson.id, proved, reply))
@@ -337,30 +322,15 @@ class TinkerEngine:
                 lineage.go_to(here, reply)
         return self._synced[1]
 
-    def _settings(self) -> HostedSettings:
-        from .hosted.lesson import HostedSettings
-
-        _, reader, request = self._ready()
-        given = {
-            "learning_rate": request.learning_rate,
-            "kl_coef": request.kl_coef,
-            "kl_budget": request.kl_budget,
-            "max_steps": request.max_steps,
-        }
-        return HostedSettings(
-            objective=self._objective(),
-            alpha=0.5 if request.jsd_alpha is None else request.jsd_alpha,
-            top_k=request.top_k or reader.abilities.top_k,
-            **{name: value for name, value in given.items() if value is not None},
-        )
-
-    def _guard(self, request: Learn, lineage: Lineage) -> Callable[[str], HostedGuard]:
+    def _guard(
+        self, request: Learn, lineage: Lineage, budget: float
+    ) -> Callable[[str], HostedGuard]:
         from .hosted.probes import HostedGuard, Probes
 
         reader = lineage.reader
         assert self._answers is not None
         replays = [m.replay for m in lineage.chain() if m.replay is not None]
-        answers, budget = self._answers, self._settings().kl_budget
+        answers = self._answers
 
         def make(block: str) -> HostedGuard:
             if self._probes is None or self._probes.tools != request.lesson.tools:

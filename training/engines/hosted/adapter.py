@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...engine import EngineFailure, Reply
 from .connection import Connection
 from .recipes import Step
+from .words import root
 
 if TYPE_CHECKING:
     import tinker
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StepReport:
-    """What the service says of a step: the summed loss, and the gradient's norm where it tells."""
+    """The summed loss of a step, and its gradient's norm; not a number where it is not told."""
 
     loss: float
     grad_norm: float
@@ -60,14 +62,30 @@ class HostedAdapter:
         )
 
     def _from_state(self, saved: str, reply: Reply) -> tinker.TrainingClient:
-        return self.connection.wait(
+        import tinker
+
+        limit = self.connection.limits.create
+        try:
+            return self.connection.wait(
+                "Restoring the adapter",
+                lambda: self._service.create_training_client_from_state_with_optimizer(
+                    saved, base_model=self.model
+                ),
+                reply,
+                limit,
+            )
+        except EngineFailure as failure:
+            if not isinstance(root(failure), tinker.UnprocessableEntityError):
+                raise
+        # Servers of SDK 0.24 load into an adapter that was made before.
+        client = self._fresh(reply)
+        self.connection.wait(
             "Restoring the adapter",
-            lambda: self._service.create_training_client_from_state_with_optimizer(
-                saved, base_model=self.model
-            ),
+            lambda: client.load_state_with_optimizer(saved),
             reply,
-            self.connection.limits.create,
+            limit,
         )
+        return client
 
     @property
     def _service(self) -> tinker.ServiceClient:
@@ -107,9 +125,10 @@ class HostedAdapter:
 
         output = self.connection.wait("Reading the gradient", begin, reply, limit)
         moved = self.connection.wait("Stepping", lambda: began[1], reply, limit)
+        loss = output.metrics.get("loss:sum")
         return StepReport(
-            loss=float(output.metrics.get("loss:sum", 0.0)),
-            grad_norm=float((moved.metrics or {}).get("grad_norm", 0.0)),
+            loss=step.loss_of(output.loss_fn_outputs) if loss is None else float(loss),
+            grad_norm=_norm_in(moved.metrics or {}),
         )
 
     def gradient_norm(self, step: Step, reply: Reply) -> float:
@@ -146,3 +165,11 @@ class HostedAdapter:
             reply,
             self.connection.limits.save,
         ).path
+
+
+def _norm_in(metrics: Mapping[str, float]) -> float:
+    """The gradient's norm by whatever name a server gives it."""
+    for name, value in metrics.items():
+        if name.split("/")[-1].split(":")[0] == "grad_norm":
+            return float(value)
+    return math.nan

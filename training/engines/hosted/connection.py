@@ -17,19 +17,19 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from ...engine import Cancelled, EngineFailure, Reply
+from .words import KEY, UNPAID, in_words
 
 if TYPE_CHECKING:
     import tinker
 
 HOSTED_URL = "https://tinker.thinkingmachines.dev/services/tinker-prod"
-KEY, URL, COMMAND = "TINKER_API_KEY", "TINKER_BASE_URL", "TINKER_CREDENTIAL_CMD"
+URL, COMMAND = "TINKER_BASE_URL", "TINKER_CREDENTIAL_CMD"
 KEY_BEGINNINGS = ("tml-", "eyJ")
 HEALTH_SECONDS = 3.0
 SLICE_SECONDS = 0.05
 TELL_EVERY_SECONDS = 1.0
 STALE_SECONDS = 40.0  # the SDK tries again after 30 at most; what was told before is over by then
-LONGEST_DETAIL = 200
-UNPAID = "The account has no credit: see to its billing in the service's console."
+LOST_SECONDS = 30.0
 
 T = TypeVar("T")
 
@@ -48,13 +48,17 @@ class TookTooLong(EngineFailure):
 
 @dataclass(frozen=True)
 class Limits:
-    """How long each kind of call may take, in seconds."""
+    """How long each kind of call may take, in seconds.
+
+    ``lost`` is how long a service may give no answer at all before it is asked for its health.
+    """
 
     connect: float = 20.0
     create: float = 180.0
     sample: float = 600.0
     train: float = 600.0
     save: float = 300.0
+    lost: float = LOST_SECONDS
 
 
 @dataclass
@@ -86,15 +90,10 @@ class Connection:
 
     def _probe(self, reply: Reply) -> None:
         """Ask for the service's health, so that an unreachable one is known in seconds."""
-        import httpx
-
-        url = f"{self.base_url.rstrip('/')}/api/v1/healthz"
-
-        def ask() -> int:
-            return httpx.get(url, timeout=HEALTH_SECONDS, follow_redirects=True).status_code
-
         try:
-            status = self.wait("Asking for the service's health", ask, reply, HEALTH_SECONDS + 1)
+            status = self.wait(
+                "Asking for the service's health", self._health, reply, HEALTH_SECONDS + 1
+            )
         except EngineFailure as failure:
             if failure.code == "cancelled":
                 raise
@@ -105,6 +104,13 @@ class Connection:
                 f"{host_of(self.base_url)} answers, but says that it is not well ({status}): try "
                 "again later, or use engine=practice.",
             )
+
+    def _health(self) -> int:
+        """The status with which the service answers when it is asked for its health."""
+        import httpx
+
+        url = f"{self.base_url.rstrip('/')}/api/v1/healthz"
+        return httpx.get(url, timeout=HEALTH_SECONDS, follow_redirects=True).status_code
 
     def _unreachable(self) -> EngineFailure:
         return EngineFailure(
@@ -123,10 +129,10 @@ class Connection:
         """
         from . import sdk
 
-        patience = Patience(what, seconds, reply)
+        patience = Patience(what, seconds, reply, self._health, self.limits.lost)
         future = _in_a_thread(begin)
         try:
-            with sdk.listening(patience.hear):
+            with sdk.listening(self.base_url, patience.hear):
                 while True:
                     try:
                         found = future.result(timeout=SLICE_SECONDS)
@@ -152,21 +158,41 @@ class Connection:
         if client is not None:
             done = _in_a_thread(lambda: client.close("success").future().result(timeout=2))
             concurrent.futures.wait([done], timeout=2)
+            from . import sdk
+
+            sdk.let_go(client)
 
 
 class Patience:
     """How long one call is waited for, what is told meanwhile, and when it is given up."""
 
-    def __init__(self, what: str, seconds: float, reply: Reply) -> None:
+    def __init__(
+        self,
+        what: str,
+        seconds: float,
+        reply: Reply,
+        health: Callable[[], int],
+        lost_seconds: float,
+    ) -> None:
         self.what = what
         self.seconds = seconds
         self.reply = reply
+        self.lost_seconds = lost_seconds
+        self._health = health
         self._began = self._told = self._heard = time.monotonic()
         self._why = ""
+        self._silent_since: float | None = None
+        self._asked: concurrent.futures.Future[Any] | None = None
 
     def hear(self, why: str) -> None:
         """Take up why nothing moves."""
+        from .sdk import NO_ANSWER
+
         self._why, self._heard = why, time.monotonic()
+        if why != NO_ANSWER:
+            self._silent_since = None
+        elif self._silent_since is None:
+            self._silent_since = self._heard
 
     def look(self) -> None:
         """Tell how long it has been, each second; raises ``EngineFailure`` when it was enough."""
@@ -177,6 +203,7 @@ class Patience:
             raise Cancelled
         if self._why == NO_CREDIT:
             raise EngineFailure("unavailable", UNPAID)
+        self._look_for_the_service(now)
         why = self._why if now - self._heard < STALE_SECONDS else ""
         if now - self._began > self.seconds:
             because = f" ({why})" if why else ""
@@ -188,6 +215,20 @@ class Patience:
             self._told = now
             waited = f"{self.what}, {now - self._began:.0f} s"
             self.reply.progress(f"{waited}: waiting, {why}" if why else waited)
+
+    def _look_for_the_service(self, now: float) -> None:
+        """After some silence ask for the service's health; without any the call is given up."""
+        if self._asked is not None and self._asked.done():
+            asked, self._asked = self._asked, None
+            if asked.exception() is not None:
+                raise EngineFailure(
+                    "unavailable",
+                    f"{self.what} failed: the connection to the service was lost. See that it "
+                    "runs and can be reached, and try again.",
+                )
+            self._silent_since = None
+        elif self._asked is None and now - (self._silent_since or now) > self.lost_seconds:
+            self._asked = _in_a_thread(self._health)
 
 
 def _in_a_thread(begin: Callable[[], Any]) -> concurrent.futures.Future[Any]:
@@ -241,61 +282,3 @@ def check_key() -> None:
             f"{KEY} does not look like a key (it begins with tml-): copy it again from the "
             "service's console.",
         )
-
-
-def in_words(error: BaseException, what: str) -> EngineFailure:
-    """A failure of the SDK in one sentence with the way out."""
-    import tinker
-
-    error = _root(error)
-    detail = _detail(error)
-    match error:
-        case tinker.AuthenticationError():
-            message = f"The service rejected the key: check {KEY}."
-        case tinker.PermissionDeniedError():
-            message = f"The key may not do this ({detail}): ask the account's owner."
-        case tinker.BillingError():
-            message = UNPAID
-        case tinker.NotFoundError() | tinker.UnprocessableEntityError() | tinker.BadRequestError():
-            if "no longer supported" in detail:
-                message = "The service no longer takes this version: upgrade continualcode-tui."
-            elif "longer than" in detail or "context" in detail:
-                return EngineFailure(
-                    "context_too_long",
-                    f"The conversation is longer than the model reads ({detail}): start a new "
-                    "one, or shorten this one.",
-                )
-            else:
-                message = f"{what} was refused by the service: {detail}"
-        case tinker.RateLimitError():
-            message = "The service is asked too often: wait a little and try again."
-        case tinker.APIConnectionError():
-            message = f"{what} failed: the connection to the service was lost. Try again."
-        case tinker.InternalServerError():
-            message = f"{what} failed inside the service ({detail}): try again later."
-        case _:
-            message = f"{what} failed: {detail}"
-    return EngineFailure("unavailable", message)
-
-
-def _root(error: BaseException) -> BaseException:
-    """What the service said, where the SDK stumbled over it and raised something else."""
-    import tinker
-
-    at: BaseException | None = error
-    while at is not None:
-        if isinstance(at, tinker.APIError):
-            return at
-        at = at.__cause__ or at.__context__
-    return error
-
-
-def _detail(error: BaseException) -> str:
-    """The first line of an error, without the key and not too long."""
-    body = getattr(error, "body", None)
-    said = body.get("detail") if isinstance(body, dict) else None
-    text = str(said or error).strip() or type(error).__name__
-    key = os.environ.get(KEY)
-    if key:
-        text = text.replace(key, "[key]")
-    return text.splitlines()[0][:LONGEST_DETAIL]

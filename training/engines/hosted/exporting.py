@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...engine import EngineFailure, Reply
+from .words import is_gone
 
 if TYPE_CHECKING:
     from .adapter import HostedAdapter
@@ -23,10 +24,20 @@ FETCH_SECONDS = 3600.0
 def export(connection: Connection, adapter: HostedAdapter, folder: Path, reply: Reply) -> None:
     """Write the adapter's files into a folder, all of them or none.
 
-    Raises ``EngineFailure`` in words where the service hands out no adapters, and ``OSError``
-    where the folder cannot be written.
+    Raises ``EngineFailure`` in words where the service hands out no adapters, which is then saved
+    there, and ``OSError`` where the folder cannot be written.
     """
-    path = adapter.hand_out(f"export-{uuid.uuid4().hex[:8]}", SHORTEST_LIFE, reply)
+    try:
+        path = adapter.hand_out(f"export-{uuid.uuid4().hex[:8]}", SHORTEST_LIFE, reply)
+    except EngineFailure as failure:
+        if not is_gone(failure):
+            raise
+        saved = adapter.save("export", reply)
+        raise EngineFailure(
+            "unavailable",
+            f"This service hands out no adapters; it is saved there as {saved}, and "
+            "load_checkpoint_path takes it up.",
+        ) from failure
 
     def ask() -> Any:
         import tinker

@@ -97,6 +97,7 @@ class HostedLesson:
         if not reason:
             outcome, reason = self._rounds(case)
             if outcome == "learned":
+                self.reader.settle(case.prompt)
                 with self.reply.stage("commit"):
                     kept = commit(self._proved(case))
                 (after,) = self._readings([case.denied])
@@ -197,6 +198,7 @@ class HostedLesson:
             for answer, student in zip(answers, self._readings(answers), strict=True)
         )
         step = self._made_of(made)
+        self.reader.settle(case.prompt)
         taken = self.adapter.step(step, self.reply)
         self.recipe.append(step)
         self.reader.student = self.adapter.publish(self.reply)
@@ -281,8 +283,8 @@ class HostedLesson:
         sampled = cases.assess(
             self.teacher, case.prompt, case.teacher_prompt, retry.tokens, retry.logprobs
         )
-        now = self.reader.score(case.prompt, retry.tokens)
         before = self.reader.score(case.prompt, retry.tokens, client=self.teacher.before)
+        now = self.reader.score(case.prompt, retry.tokens)
         sure = cases.sureness(sampled.teacher, before, now, retry.tokens)
         return sampled, cases.follow_reason(case, retry, sampled, sure)
 

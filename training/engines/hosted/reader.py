@@ -65,23 +65,33 @@ class Reader:
         self,
         connection: Connection,
         loaded: Named,
-        student: tinker.SamplingClient,
-        base: tinker.SamplingClient,
-        abilities: Abilities,
         reply: Reply,
     ) -> None:
         self.connection = connection
         self.loaded = loaded
-        self.student = student
-        self.base = base
-        self.abilities = abilities
+        self.abilities = Abilities()
         self.reply = reply
         self.renderer = Renderer(loaded.tokenizer)
         self.context_tokens = loaded.context_tokens
         self.vocabulary = len(loaded.tokenizer)
-        self.end = loaded.tokenizer.eos_token_id
+        end = loaded.tokenizer.eos_token_id
+        self.end = end if isinstance(end, int) else None
         self.tokens_scored = 0
         self.tokens_sampled = 0
+        self.open()
+
+    def open(self) -> None:
+        """Begin to ask in the connection's session; the student is the base at first."""
+        service = self.connection.client
+        if service is None:
+            raise EngineFailure("not_loaded", "There is no connection: load a model first.")
+        self.base = self.connection.wait(
+            "Opening the model",
+            lambda: service.create_sampling_client(base_model=self.loaded.name),
+            self.reply,
+            self.connection.limits.connect,
+        )
+        self.student = self._asked_last = self.base
 
     def require_room(self, prompt_tokens: int, answer_tokens: int) -> None:
         """Fail in words when prompt and answer do not fit into the context."""
@@ -96,6 +106,15 @@ class Reader:
         """An empty one: a service keeps its own, if it does."""
         del prompt, keep
         return Prefix((), None)
+
+    def settle(self, prompt: Prompt) -> None:
+        """Ask the student something, if an older snapshot was asked last.
+
+        There are servers (SkyRL with JAX) on which asking a snapshot makes its weights those
+        that the next step starts from and that are saved.
+        """
+        if self._asked_last not in (self.student, self.base):
+            self.score(prompt, prompt.tokens[-1:])
 
     # --- scoring ----------------------------------------------------------------------
 
@@ -155,6 +174,7 @@ class Reader:
         """The request for one score, under way."""
         from tinker import types
 
+        self._asked_last = scorer
         asked: dict[str, Any] = {"include_prompt_logprobs": True}
         if self.abilities.top_k:
             asked["topk_prompt_logprobs"] = self.abilities.top_k
@@ -207,8 +227,10 @@ class Reader:
             max_tokens=max(1, min(sampling.max_tokens, room)),
             temperature=sampling.temperature,
             seed=sampling.seed,
+            # Said, as not every server takes the end token for granted.
+            stop=None if self.end is None else [self.end],
         )
-        sampler = client or self.student
+        sampler = self._asked_last = client or self.student
         response = self.connection.wait(
             "Sampling",
             lambda: sampler.sample(types.ModelInput.from_ints(list(prompt.tokens)), 1, parameters),
@@ -250,7 +272,7 @@ class Reader:
         """The text of an answer without its end token, told token by token."""
         text = Detokeniser(self._decode)
         for at, (token, logprob) in enumerate(zip(tokens, logprobs, strict=True)):
-            last = ended and at == len(tokens) - 1
+            last = ended and at == len(tokens) - 1 and token == self.end
             shown = "" if last else text.push(token)
             if on_token is not None:
                 on_token(shown, token, logprob)

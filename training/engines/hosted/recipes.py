@@ -75,6 +75,19 @@ class Step:
             return None
         return {"clip_low_threshold": RATIO_LOW, "clip_high_threshold": RATIO_HIGH}
 
+    def loss_of(self, outputs: Sequence[Mapping[str, types.TensorData]]) -> float:
+        """The summed loss from the log-probabilities of the targets, where a server tells none."""
+        total = 0.0
+        for example, output in zip(self.examples, outputs, strict=True):
+            inputs = example.inputs
+            logprobs = output["logprobs"].to_torch().reshape(inputs["target_tokens"].shape)
+            if "advantages" in inputs:
+                ratio = (logprobs - inputs["logprobs"]).exp().clamp(RATIO_LOW, RATIO_HIGH)
+                total -= float((ratio * logprobs * inputs["advantages"]).sum())
+            else:
+                total -= float((inputs["weights"] * logprobs).sum())
+        return total
+
     def divergence(self, _: object, logprobs: Sequence[Tensor]) -> tuple[Tensor, dict[str, float]]:
         """The divergence on the targets and a bucket for all others, from the student's side."""
         total = torch.zeros(())

@@ -1,10 +1,10 @@
 """What this program needs of the SDK beyond its public calls; pinned to 0.38.
 
-Four things are mended from outside. A service that answers a poll with a 5xx is asked again at
+Five things are mended from outside. A service that answers a poll with a 5xx is asked again at
 once by the SDK, thousands of times a second: here it backs off. A pause in the queue, and a
 failure after which the SDK tries again for minutes, are told to whoever listens. An account
-without credit, for which it waits an hour, is told too. Telemetry stays off unless the user turned
-it on.
+without credit, for which it waits an hour, is told too. Servers of an older protocol, which give
+their samples no names, are understood. Telemetry stays off unless the user turned it on.
 """
 
 from __future__ import annotations
@@ -15,32 +15,37 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-QueueListener = Callable[[str], None]
+Listener = Callable[[str], None]
 NO_CREDIT = "the account has no credit"
+NO_ANSWER = "the service does not answer"
 PAYMENT_REQUIRED = 402
 
-_listeners: list[QueueListener] = []
+_listeners: list[tuple[str, Listener]] = []
 
 
 @contextmanager
-def listening(listener: QueueListener) -> Iterator[None]:
-    """Tell this listener why nothing moves, in a few words; empty ones when it moves again."""
-    _listeners.append(listener)
+def listening(base_url: str, listener: Listener) -> Iterator[None]:
+    """Tell this listener why nothing moves at an address; empty words when it moves again."""
+    entry = (base_url.rstrip("/"), listener)
+    _listeners.append(entry)
     try:
         yield
     finally:
-        _listeners.remove(listener)
+        _listeners.remove(entry)
 
 
-def _tell(why: str) -> None:
-    for listener in list(_listeners):
-        listener(why)
+def _tell(why: str, url: str = "") -> None:
+    for base_url, listener in list(_listeners):
+        if not url or url.startswith(base_url):
+            listener(why)
 
 
-def _tell_of(failed: object) -> None:
-    """Tell of an error, or of an HTTP response; of neither where there was no answer at all."""
+def _tell_of(failed: Any, url: str = "") -> None:
+    """Tell of an error or of an HTTP response, or of none where there was no answer at all."""
     status = getattr(failed, "status_code", None)
-    _tell(f"the service answers {status}" if status else "the service does not answer")
+    request = getattr(failed, "request", None)
+    where = url or str(getattr(request, "url", ""))
+    _tell(f"the service answers {status}" if status else NO_ANSWER, where)
 
 
 @functools.cache
@@ -50,6 +55,7 @@ def prepare() -> None:
     _back_off()
     _tell_of_queues()
     _tell_of_failures()
+    _need_no_names()
 
 
 def _back_off() -> None:
@@ -67,6 +73,18 @@ def _back_off() -> None:
         return found
 
     futures._rest_status_error_to_transport_error = with_patience
+
+
+def _need_no_names() -> None:
+    from tinker.lib.public_interfaces import sampling_client as sampling
+
+    plain = sampling._attach_sequence_ids
+
+    def attach(response: Any, ids: Any) -> Any:
+        # Servers of SDK 0.25 (SkyRL of August 2026) give their samples no names; none is needed.
+        return response if ids is None else plain(response, ids)
+
+    sampling._attach_sequence_ids = attach
 
 
 def _tell_of_queues() -> None:
@@ -94,7 +112,7 @@ def _tell_of_failures() -> None:
     sleep = AsyncAPIClient._sleep_for_retry
 
     async def telling_sleep(self: Any, *, response: Any, **named: Any) -> None:
-        _tell_of(response)
+        _tell_of(response, str(self.base_url))
         await sleep(self, response=response, **named)
 
     def telling(exception: Exception) -> bool:
@@ -124,3 +142,10 @@ def _tell_of_failures() -> None:
 def require_access(client: Any) -> None:
     """One request that a bad key or an unpaid account fails at once, where others wait."""
     client._check_accessible()
+
+
+def let_go(client: Any) -> None:
+    """End the heartbeats of a client whose service can no longer be told that it is closed."""
+    for holder in (client._session_holder, client._rest_holder):
+        if holder is not None:
+            holder.close()
