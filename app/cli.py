@@ -56,7 +56,8 @@ Settings, as arguments, as CONTINUALCODE_... variables, or in config.toml:
   adapter_scope=answer|everywhere where it is active (answer)
   objective=forward_kl|reverse_kl|jsd|importance_sampling
   jsd_alpha=X top_k=N support=union|teacher|student token_clip=X
-  teacher=before|live|moving_average|synced|frozen|trust_region teacher_rate=X
+  teacher=before|live|moving_average|synced|frozen|trust_region
+  teacher_rate=X teacher_sync_every=N
   learning_rate=X kl_coef=X kl_budget=X max_steps=N
                                   of a lesson; each engine has its own defaults
   teacher_model=NAME teacher_checkpoint=PATH

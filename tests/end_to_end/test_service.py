@@ -27,7 +27,18 @@ def loopback() -> Iterator[Loopback]:
         yield opened
 
 
-def test_deny_learn_and_come_back_after_a_kill(tmp_path: Path, loopback: Loopback) -> None:
+def ask(terminal: Terminal, text: str, call: str) -> None:
+    """Ask for something and wait until the call that is proposed can be decided."""
+    terminal.type(text)
+    terminal.press("enter")
+    terminal.wait(call, 60)
+    terminal.wait("y approve", 10)
+    terminal.settle()
+
+
+def test_deny_learn_retry_edit_and_come_back_after_a_kill(
+    tmp_path: Path, loopback: Loopback
+) -> None:
     root = make_repository(tmp_path / "scratch")
     environment = {
         "HOME": str(tmp_path),
@@ -38,11 +49,7 @@ def test_deny_learn_and_come_back_after_a_kill(tmp_path: Path, loopback: Loopbac
     command = [SCRIPT, f"base_url={loopback.url}", f"model_name={MODEL}"]
     with Terminal(command, cwd=root, env=environment, rows=100) as terminal:
         terminal.wait("ready", 90)
-        terminal.type("install the npm package zod")
-        terminal.press("enter")
-        terminal.wait("npm install zod", 60)
-        terminal.wait("y approve", 10)
-        terminal.settle()
+        ask(terminal, "install the npm package zod", "npm install zod")
         terminal.press("n")
         terminal.wait("what should it do instead", 15)
         terminal.type("use pnpm add")
@@ -52,12 +59,27 @@ def test_deny_learn_and_come_back_after_a_kill(tmp_path: Path, loopback: Loopbac
         terminal.settle()
         terminal.press("escape")
         terminal.settle()
+        ask(terminal, "run the tests", "pytest")
+        terminal.press("e")
+        terminal.wait("command", 15)
+        terminal.settle()
+        for _ in range(60):
+            terminal.press("\x7f")
+        terminal.type("echo python -m unittest")
+        terminal.settle()
+        terminal.press("ctrl+s")
+        terminal.wait("edited", 30)
+        terminal.wait(lambda text: "Learned in" in text or "nothing to learn" in text, 120)
+        terminal.settle()
+        terminal.press("escape")
+        terminal.settle()
         terminal.type("/metrics")
         terminal.press("enter")
-        terminal.wait("gradient norm", 15)
+        figures = terminal.wait("likeliest tokens told", 15)
+        for told in ("forward kl", "teacher", "before", "several targets a token", "tokens trained"):
+            assert told in figures, told
         os.kill(terminal.process.pid, signal.SIGKILL)
     with Terminal(command, cwd=root, env=environment) as terminal:
-        terminal.wait("1 lesson", 90)
-        terminal.type("install the npm package dayjs")
-        terminal.press("enter")
-        terminal.wait("pnpm add dayjs", 60)
+        terminal.wait(lambda text: "1 lesson" in text or "2 lessons" in text, 90)
+        terminal.settle()
+        ask(terminal, "install the npm package dayjs", "pnpm add dayjs")
