@@ -7,7 +7,9 @@ from typing import Literal
 from textual.reactive import var
 from textual.screen import Screen
 
-Phase = Literal["loading", "ready", "thinking", "waiting", "running", "learning", "failed"]
+Phase = Literal[
+    "loading", "ready", "thinking", "waiting", "running", "learning", "leaving", "failed"
+]
 
 
 class ChatState(Screen[None]):

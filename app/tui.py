@@ -87,6 +87,7 @@ class ContinualCode(ThemedApp):
 
         for screen in self.screen_stack:
             if isinstance(screen, ChatScreen):
+                screen.set_phase("leaving")
                 await screen.session.close()
         self.exit(0)
 

@@ -226,6 +226,7 @@ class Loaded(Wire):
     """What was loaded, and what it can do.
 
     ``lesson`` is the newest that the adapter holds and ``lessons`` how many it does.
+    ``kl_budget`` is how far a lesson may move unrelated answers, in nats an answer.
     ``notice`` is one sentence that the user should see, such as that the newest snapshot was
     damaged and an older one was taken. ``server`` says what a service can do, by name.
     """
@@ -244,6 +245,7 @@ class Loaded(Wire):
     snapshot: str | None = None
     lesson: str | None = None
     lessons: int = 0
+    kl_budget: float | None = None
     seconds: float = 0.0
     notice: str = ""
     server: dict[str, str] = Field(default_factory=dict)

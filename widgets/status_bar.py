@@ -19,6 +19,7 @@ STATE_STYLES: dict[str, str] = {
     "waiting": "$text-warning",
     "running": "$primary",
     "learning": "$text-accent",
+    "leaving": "$text-warning",
     "failed": "$text-error",
 }
 NARROW, WIDE = 80, 120

@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -26,16 +26,16 @@ from ..agent.conversation import Conversation
 from ..agent.proposal import Decision, Proposal
 from ..agent.system_prompt import LIMIT_CHARACTERS, read_agents_md, system_prompt
 from ..events import AgentEvent, AtRest, Notice
-from ..store.journal import Journal, JournalError, LessonRecord
+from ..store.journal import Journal, LessonRecord
 from ..store.log import log_to
 from ..store.paths import DataPaths
-from ..store.sessions import SessionFile
 from ..tools import registry
 from ..workspace.repository import Repository, inspect, list_files, sweep
 from ..workspace.workspace import Workspace
 from .adapter import AdapterController
 from .approval import ApprovalController
 from .engine import EngineController, EngineError
+from .keeping import Keeper
 from .lesson import LessonController
 from .metrics import Metrics
 from .suite import Forgotten, SuiteController
@@ -78,10 +78,10 @@ class SessionController:
         self._idle_ended = False
         self._turn: TurnController | None = None
         self._conversation = Conversation("")
-        self._file: SessionFile | None = None
+        self._keeper = Keeper(paths=self._paths, present=self._present)
+        self._approval: ApprovalController | None = None
         self._task: asyncio.Task[Any] | None = None
         self._interrupts = 0
-        self._told_of_disk = False
 
     # --- what can be read at any time -------------------------------------------------
 
@@ -89,6 +89,11 @@ class SessionController:
     def loaded(self) -> Loaded | None:
         """What the engine loaded; None until it is ready."""
         return self._engine.loaded if self._engine else None
+
+    @property
+    def kl_budget(self) -> float | None:
+        """How far a lesson may move unrelated answers, once the engine says so."""
+        return self.loaded.kl_budget if self.loaded else None
 
     @property
     def failure(self) -> str | None:
@@ -137,7 +142,7 @@ class SessionController:
             present=self._present,
             on_loaded=self._open_journal,
         )
-        self._file = self._new_file()
+        self._begin_file()
         # What the first call needs is imported while the model loads.
         _, started = await asyncio.gather(asyncio.to_thread(registry.prepare), self._engine.start())
         await self._recover()
@@ -196,7 +201,7 @@ class SessionController:
             return
         self._conversation.clear()
         self._turn = None
-        self._file = self._new_file()
+        self._begin_file()
 
     async def save(self, path: str | None = None) -> str | None:
         """Write the adapter as a PEFT folder and say where it lies; None when that failed."""
@@ -408,54 +413,30 @@ class SessionController:
             raise RuntimeError("the session has not been started")
         root = self.repository.root
         tools = registry.make_tools(self.settings.bash_timeout)
+        if self._approval is None:
+            self._approval = ApprovalController(
+                read_only_tools={name for name, tool in tools.items() if tool.read_only},
+                auto_approve_readonly=self.settings.auto_approve_readonly,
+            )
         room = self.loaded.context_tokens * 3 // 4 if self.loaded else 0
         self._conversation.system = await asyncio.to_thread(_read_prompt, self.repository, room)
         return TurnController(
             engine=self._engine,
             lessons=self._lessons,
-            approval=ApprovalController(
-                read_only_tools={name for name, tool in tools.items() if tool.read_only},
-                auto_approve_readonly=self.settings.auto_approve_readonly,
-            ),
+            approval=self._approval,
             conversation=self._conversation,
             workspace=Workspace(root),
             tools=tools,
             ports=Ports(self._present, self._decide, self._keep),
         )
 
-    def _new_file(self) -> SessionFile | None:
-        if self.repository is None:
-            return None
-        folder = self._paths.sessions(self.repository.key)
-        return SessionFile(folder, about=self.repository.root)
+    def _begin_file(self) -> None:
+        if self.repository is not None:
+            self._keeper.begin(key=self.repository.key, about=self.repository.root)
 
     def _keep(self) -> None:
-        """Put the conversation on disk as it is now."""
-        if self._file is None:
-            return
         model = self.loaded.model_name if self.loaded else ""
-        with self._words_for_disk():
-            self._file.save(self._conversation.to_json(), model=model)
-
-    @contextmanager
-    def _words_for_disk(self) -> Iterator[None]:
-        """Tell of a disk that takes nothing, once, and go on."""
-        try:
-            yield
-        except (OSError, JournalError) as error:
-            if not self._told_of_disk:
-                words = (
-                    str(error)
-                    if isinstance(error, JournalError)
-                    else (
-                        f"The conversation cannot be saved below {self._paths.root}: "
-                        f"{error.strerror}; it goes on in memory."
-                    )
-                )
-                self._present(Notice(words, "warning"))
-            self._told_of_disk = True
-        else:
-            self._told_of_disk = False
+        self._keeper.keep(self._conversation, model=model)
 
     def _present(self, event: AgentEvent) -> None:
         self.metrics.observe(event)

@@ -196,7 +196,7 @@ class ChatScreen(ChatState):
         """A gradient step was taken."""
         metrics = self.session.metrics
         self.losses = tuple(record.metrics.loss for record in metrics.steps)
-        self.query_one(LearningPanel).draw_curves(metrics, self.settings.kl_budget)
+        self.query_one(LearningPanel).draw_curves(metrics, self.session.kl_budget)
 
     def note_context(self, tokens: int) -> None:
         """The newest prompt and its answer took this many tokens."""
@@ -290,19 +290,23 @@ class ChatScreen(ChatState):
 
     def show(self, screen: str) -> None:
         """Open a screen by name."""
-        if screen == "help":
-            from .help import HelpScreen
+        getattr(self, f"_show_{screen}")()
 
-            self.app.push_screen(HelpScreen())
-        elif screen == "metrics":
-            from .metrics import MetricsScreen
+    def _show_help(self) -> None:
+        from .help import HelpScreen
 
-            self.app.push_screen(MetricsScreen(self.session))
-        else:
-            from .lessons import LessonsScreen
+        self.app.push_screen(HelpScreen())
 
-            self._overview = LessonsScreen(self.session)
-            self.app.push_screen(self._overview, lambda _: self.note_lessons())
+    def _show_metrics(self) -> None:
+        from .metrics import MetricsScreen
+
+        self.app.push_screen(MetricsScreen(self.session))
+
+    def _show_lessons(self) -> None:
+        from .lessons import LessonsScreen
+
+        self._overview = LessonsScreen(self.session)
+        self.app.push_screen(self._overview, lambda _: self.note_lessons())
 
     async def clear_conversation(self) -> None:
         """Begin a new conversation."""

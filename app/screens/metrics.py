@@ -56,7 +56,7 @@ class MetricsScreen(Screen[None]):
         if str(found) == self._shown:
             return
         self._shown = str(found)
-        show_session(self.query_one(LearningCharts), metrics, self._session.settings.kl_budget)
+        show_session(self.query_one(LearningCharts), metrics, self._session.kl_budget)
         width = width_of(found)
         lines: list[Content] = []
         for title, rows in found:

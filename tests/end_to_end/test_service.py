@@ -76,7 +76,13 @@ def test_deny_learn_retry_edit_and_come_back_after_a_kill(
         terminal.type("/metrics")
         terminal.press("enter")
         figures = terminal.wait("likeliest tokens told", 15)
-        for told in ("forward kl", "teacher", "before", "several targets a token", "tokens trained"):
+        for told in (
+            "forward kl",
+            "teacher",
+            "before",
+            "several targets a token",
+            "tokens trained",
+        ):
             assert told in figures, told
         os.kill(terminal.process.pid, signal.SIGKILL)
     with Terminal(command, cwd=root, env=environment) as terminal:

@@ -126,6 +126,7 @@ class LocalEngine:
             snapshot=snapshot,
             lesson=next(reversed(lessons), None),
             lessons=len(lessons),
+            kl_budget=self._settings(request).step.kl_budget,
             seconds=time.monotonic() - started,
             notice=notice,
         )

@@ -192,6 +192,7 @@ class TinkerEngine:
             snapshot=self._snapshot,
             lesson=next(reversed(lessons), None),
             lessons=len(lessons),
+            kl_budget=choices.settings(reader, request).kl_budget,
             seconds=time.monotonic() - started,
             notice=notice,
             server=choices.about_the_server(reader, request),
