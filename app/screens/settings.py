@@ -89,11 +89,13 @@ class SettingsScreen(Screen[None]):
             (f"{line.name:<{width}}  ", "bold" if line.source != "default" else ""),
             (value, "" if line.source != "default" else "$quiet"),
         ]
-        if line.source != "default":
-            parts.append((f"  from the {line.source}", "$quiet"))
         written = in_file.get(line.name)
         if written is not None and str(written).lower() != line.value.lower():
-            parts.append((f"  {one_line(str(written), 30)} from the next start", "$text-warning"))
+            later = one_line(str(written), 30)
+            later = later.lower() if isinstance(written, bool) else later
+            parts.append((f" → {later} at the next start", "$text-warning"))
+        elif line.source != "default":
+            parts.append((f"  from the {line.source}", "$quiet"))
         return Content.assemble(*parts)
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:

@@ -87,7 +87,7 @@ async def test_a_setting_is_changed_on_the_page(stage: Stage, size: tuple[int, i
         await at.pilot.press("down", "enter")
         await at.until(lambda: usual_file().exists(), "the file")
         assert "auto_approve_readonly = false" in usual_file().read_text()
-        await at.until(lambda: "from the next start" in at.text(), "the note")
+        await at.until(lambda: "→ false at the next start" in at.text(), "the note")
         await at.pilot.press("backspace")
         await at.until(lambda: "auto_approve" not in usual_file().read_text(), "unset")
         await at.pilot.press("escape")
