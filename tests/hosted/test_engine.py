@@ -58,8 +58,17 @@ def test_a_lesson_is_learned_by_the_best_objective_of_the_server(
     )
 
 
-def test_an_objective_that_the_service_cannot_is_refused(start: Start, loopback: Loopback):
-    loopback.service.features = Features(wide_targets=False)
+def test_a_context_that_is_not_told_is_the_models_own(start: Start, loopback: Loopback):
+    loopback.service.features = Features(tells_context=False)
+    start(enable_training=False)
+    assert start.loaded[-1].context_tokens == loopback.service.hosted.context
+
+
+@pytest.mark.parametrize("features", [Features(wide_targets=False), Features(narrow_answers=True)])
+def test_an_objective_that_the_service_cannot_is_refused(
+    start: Start, loopback: Loopback, features: Features
+):
+    loopback.service.features = features
     with pytest.raises(EngineFailure, match="choose objective=importance_sampling"):
         start(objective="jsd")
 

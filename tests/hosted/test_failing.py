@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -396,6 +397,16 @@ def test_a_service_that_dies_is_told_long_before_the_call_s_own_time_is_over(
         said(engine)
     assert "the connection to the service was lost" in caught.message
     assert "See that it runs" in caught.message
+
+
+def test_a_service_that_dies_while_it_works_is_told_as_soon(start: Start, loopback: Loopback):
+    """The SDK's polls break without a word; it would go on for hours."""
+    engine = start(Limits(lost=1.0))
+    loopback.service.queue = ("active", "")
+    threading.Timer(1.0, loopback.close).start()
+    with failing(9) as caught:
+        said(engine)
+    assert "the connection to the service was lost" in caught.message
 
 
 @pytest.mark.parametrize(

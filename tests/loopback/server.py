@@ -48,6 +48,8 @@ class Features:
     any_model_name: bool = False
     hands_out: bool = True
     mends_weights: bool = False
+    tells_context: bool = True
+    narrow_answers: bool = False
 
 
 @dataclass
@@ -135,7 +137,9 @@ class Service:
         return {"type": "create_session", "session_id": f"s{self.books.sessions}"}
 
     def capabilities(self) -> Json:
-        one = {"model_name": self.name, "max_context_length": self.hosted.context}
+        one: Json = {"model_name": self.name}
+        if self.features.tells_context:
+            one["max_context_length"] = self.hosted.context
         return {"supported_models": [{**one, "trainable": True, "sampleable": True}]}
 
     def create_model(self, body: Json) -> Json:
@@ -241,6 +245,8 @@ class Service:
             if self.features.mean_reduction and not message.forward_only:
                 tokens = sum(len(datum.tokens) for datum in data)
                 trained.gradient = {n: g / tokens for n, g in trained.gradient.items()}
+            if self.features.narrow_answers:
+                outputs = [each.reshape(len(each), -1)[:, 0] for each in outputs]
             return messages.forward_backward_output(outputs, {"loss:sum": loss})
 
         try:

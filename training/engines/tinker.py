@@ -114,8 +114,9 @@ class TinkerEngine:
         from .hosted.reader import Named, Reader
 
         connection.open(reply)
-        context = asking.require_model(name, asking.models_of(connection, reply))
+        told = asking.require_model(name, asking.models_of(connection, reply))
         tokenizer = asking.load_tokenizer(name, reply)
+        context = told or asking.context_of(name)
         named = Named(name, tokenizer, context)
         self.reader = Reader(connection, named, reply)
         data_dir = Path(request.data_dir).expanduser() if request.data_dir else default_data_dir()
@@ -162,7 +163,8 @@ class TinkerEngine:
         connection, reader, request = self._ready()
         token = _some_token(reader.loaded.tokenizer)
         reader.abilities = asking.find_out(connection, reader.base, self.adapter, token, reply)
-        if request.objective in ("reverse_kl", "jsd") and self.adapter is not None:
+        computed_here = request.objective in ("reverse_kl", "jsd")
+        if computed_here and reader.abilities.wide_targets and self.adapter is not None:
             linear = asking.is_linear(self.adapter, token, reply)
             reader.abilities = dataclasses.replace(reader.abilities, custom_loss=linear)
 

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 DEFAULT_CONTEXT = 32_768
 NAMES_SHOWN = 3
-QUICK = 15.0
+QUICK = 60.0  # a server that compiles what it is first asked takes long for three tokens
 LINEAR = 1e-3
 
 
-def models_of(connection: Connection, reply: Reply) -> dict[str, int]:
-    """The names of the models that a service offers, and how many tokens each reads."""
+def models_of(connection: Connection, reply: Reply) -> dict[str, int | None]:
+    """The names of the models that a service offers, and how many tokens each reads, if told."""
 
     def begin() -> Any:
         import tinker
@@ -36,16 +36,16 @@ def models_of(connection: Connection, reply: Reply) -> dict[str, int]:
         "Asking which models there are", begin, reply, min(QUICK, connection.limits.connect)
     )
     return {
-        model.model_name: model.max_context_length or DEFAULT_CONTEXT
+        model.model_name: model.max_context_length or None
         for model in found.supported_models
         if model.model_name
     }
 
 
-def require_model(name: str, offered: dict[str, int]) -> int:
-    """How many tokens a model reads; fails in words where the service does not have it."""
+def require_model(name: str, offered: dict[str, int | None]) -> int | None:
+    """How many tokens a model reads, if told; fails in words where the service has it not."""
     if not offered:
-        return DEFAULT_CONTEXT
+        return None
     if name not in offered:
         near = difflib.get_close_matches(name, offered, NAMES_SHOWN, 0.3) or list(offered)
         shown = " or ".join(near[:NAMES_SHOWN])
@@ -53,6 +53,17 @@ def require_model(name: str, offered: dict[str, int]) -> int:
             "bad_model", f"The service has no model {name}: choose model_name={shown}."
         )
     return offered[name]
+
+
+def context_of(name: str) -> int:
+    """How many tokens a model reads by its own configuration, where that can be had."""
+    from transformers import AutoConfig
+
+    try:
+        config = AutoConfig.from_pretrained(name, trust_remote_code=False)
+    except (OSError, ValueError):
+        return DEFAULT_CONTEXT
+    return int(getattr(config, "max_position_embeddings", 0) or DEFAULT_CONTEXT)
 
 
 def load_tokenizer(name: str, reply: Reply) -> PreTrainedTokenizerBase:

@@ -53,6 +53,7 @@ def prepare() -> None:
     """Import the SDK and mend it; takes a second or two the first time."""
     os.environ.setdefault("TINKER_TELEMETRY", "0")
     _back_off()
+    _tell_of_polls()
     _tell_of_queues()
     _tell_of_failures()
     _need_no_names()
@@ -85,6 +86,23 @@ def _need_no_names() -> None:
         return response if ids is None else plain(response, ids)
 
     sampling._attach_sequence_ids = attach
+
+
+def _tell_of_polls() -> None:
+    import tinker
+    from tinker.lib import api_future_impl as futures
+
+    fetch = futures._APIFuture._fetch_via_rest
+
+    async def telling(self: Any, state: Any, iteration: int) -> Any:
+        found = await fetch(self, state, iteration)
+        if isinstance(found, futures._TransportError) and not found.status_code:
+            # A poll that was held for its whole time is asked again; that is no silence.
+            if not isinstance(found.exception, tinker.APITimeoutError):
+                _tell_of(found.exception)
+        return found
+
+    futures._APIFuture._fetch_via_rest = telling
 
 
 def _tell_of_queues() -> None:
