@@ -96,9 +96,10 @@ def _tell_of_polls() -> None:
 
     async def telling(self: Any, state: Any, iteration: int) -> Any:
         found = await fetch(self, state, iteration)
-        if isinstance(found, futures._TransportError) and not found.status_code:
+        if isinstance(found, futures._TransportError):
             # A poll that was held for its whole time is asked again; that is no silence.
-            if not isinstance(found.exception, tinker.APITimeoutError):
+            held = isinstance(found.exception, tinker.APITimeoutError)
+            if not found.status_code and not held:
                 _tell_of(found.exception)
         return found
 
