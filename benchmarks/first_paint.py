@@ -94,6 +94,7 @@ def measure(runs: int) -> dict[str, float]:
         environment = {
             "PATH": os.environ["PATH"], "HOME": home, "TERM": "xterm-256color",
             "COLORTERM": "truecolor", "LANG": "C.UTF-8", "COLUMNS": "120", "LINES": "40",
+            "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
         }  # fmt: skip
         times: dict[str, list[float]] = {"minimal": [], "ours": [], "python": [], "version": []}
         for turn in range(runs + 1):
