@@ -36,7 +36,7 @@ def listening_driver(background: Background) -> type[Driver]:
         def __init__(self, app: App[Any], **options: Any) -> None:
             super().__init__(app, **options)
             # Textual paints on standard error, which may be going to a file.
-            if not os.isatty(self._file.fileno()):
+            if sys.__stderr__ is None or not sys.__stderr__.isatty():
                 self._file = sys.__stdout__
 
         def start_application_mode(self) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from subprocess import Popen
 
 import pytest
-from continualcode_tui.app.cli import main
+from continualcode_tui.app.cli import WEB_DRIVER, main
 from continualcode_tui.app.version import VERSION
 
 ROOT = Path(__file__).parents[2]
@@ -148,8 +148,6 @@ def read_until(ours: int, wanted: bytes, seconds: float = 10.0) -> bytes:
     [
         ("engine=loca", "did you mean local?"),
         ("theme=hi-contrast", "did you mean high-contrast?"),
-        ("no_such=1", "Unknown setting no_such"),
-        ("config_file=/no/such/file", "does not exist"),
     ],
 )
 def test_a_bad_setting_is_one_sentence_and_the_terminal_is_as_before(
@@ -179,17 +177,47 @@ def test_the_terminals_background_chooses_and_no_key_is_lost(
         assert b"rgb" not in read_until(ours, b"fix it")
 
 
-@pytest.mark.parametrize("theme", ["light", "continual-light"])
-def test_a_theme_of_the_users_own_is_painted_first_and_nothing_is_asked(
-    theme: str, tmp_path: Path
-) -> None:
+def test_a_theme_of_the_users_own_is_painted_first_and_nothing_is_asked(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
-    file.write_text(f'theme = "{theme}"\n')
+    file.write_text('theme = "continual-light"\n')
     with on_a_terminal(f"config_file={file}", COLORTERM="truecolor") as (_, ours, _theirs):
         seen = read_until(ours, b"starting")
     assert b"]11" not in seen
     assert b"48;2;251;250;247" in seen
     assert b"48;2;17;20;26" not in seen
+
+
+def test_a_browser_gets_its_frames_over_pipes(tmp_path: Path) -> None:
+    """As `textual serve` starts it: packets of a letter, a length and that many bytes."""
+    environment = {
+        **os.environ, "TEXTUAL_DRIVER": WEB_DRIVER, "TEXTUAL_COLOR_SYSTEM": "truecolor",
+        "COLUMNS": "90", "ROWS": "20",
+    }  # fmt: skip
+    process = Popen(
+        [*MODULE, f"data_dir={tmp_path}", "worker_command=sleep 30"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment,
+    )  # fmt: skip
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        assert process.stdout.readline() == b"__GANGLION__\n"
+        seen, asked = b"", False
+        while b"fix it" not in seen:
+            letter, length = process.stdout.read(1), process.stdout.read(4)
+            assert letter in (b"D", b"M")
+            seen += process.stdout.read(int.from_bytes(length, "big"))
+            if b"shows commands" in seen and not asked:
+                asked = True
+                process.stdin.write(b"D" + (6).to_bytes(4, "big") + b"fix it")
+                process.stdin.flush()
+        quit = b'{"type": "quit"}'
+        process.stdin.write(b"M" + len(quit).to_bytes(4, "big") + quit)
+        process.stdin.flush()
+        process.stdout.read()
+        assert process.wait(10) == 0
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_an_error_nobody_caught_is_one_sentence_and_a_log(tmp_path: Path) -> None:
