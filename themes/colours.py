@@ -207,7 +207,7 @@ ANSI_LIGHT_PALETTE = Palette(
     positive=("ansi_default", "ansi_default", "ansi_bright_cyan", "ansi_cyan"),
     heat_text="ansi_black",
     charts=("ansi_blue", "ansi_bright_black", "ansi_magenta", "ansi_red", "ansi_bright_black"),
-    syntax=("ansi_bright_black", "ansi_magenta", "ansi_blue", "ansi_red", "ansi_blue"),
+    syntax=("ansi_bright_black", "ansi_magenta", "ansi_blue", "ansi_magenta", "ansi_blue"),
 )
 
 PALETTES: tuple[Palette, ...] = (

@@ -17,8 +17,13 @@ from continualcode_tui.themes.palettes import (
     extra_variables,
     make_theme,
 )
+from continualcode_tui.widgets.diff import DiffView
+from continualcode_tui.widgets.entries import LessonCard
+from continualcode_tui.widgets.heatmap import HeatmapView, TokenCell
 from textual.color import Color
 from textual.widgets import Static
+
+from .support import Stage
 
 ROOT = Path(__file__).parents[2]
 PALETTE = pytest.mark.parametrize("palette", PALETTES, ids=lambda palette: palette.name)
@@ -278,8 +283,6 @@ async def test_no_color_takes_every_hue_away(name: str, monkeypatch: pytest.Monk
 
 
 async def test_an_app_starts_under_a_theme_that_is_not_ours():
-    from continualcode_tui.widgets.diff import DiffView
-
     class Foreign(ThemedApp):
         def compose(self):
             yield DiffView("a\n", "b\n", "a.py")
@@ -290,3 +293,21 @@ async def test_an_app_starts_under_a_theme_that_is_not_ours():
             app.theme = theme
             await pilot.pause()
             assert app.theme == theme
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in THEME_NAMES if name not in ("auto", "light", "ansi-light")]
+)
+def test_snapshot(snap_compare, name: str):
+    before = "def area(w, h):\n    # width times height\n    return w + h * 2\n"
+    after = before.replace("+ h * 2", "* h").replace("width times", "width by")
+    worth = [-6.0, -3.0, -1.0, -0.3, 0.0, 0.3, 1.0, 3.0, 6.0]
+    tokens = [TokenCell(f" {each:+.1f} ", each, 0.4, 0.1, "edit", 0.02) for each in worth]
+    app = Stage(
+        DiffView(before, after, "area.py"),
+        HeatmapView(tokens),
+        LessonCard("learned", "the retry follows"),
+        LessonCard("failed", "no"),
+        theme=name,
+    )
+    assert snap_compare(app, terminal_size=(60, 18))
