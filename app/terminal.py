@@ -29,6 +29,7 @@ class Background:
 
     def __init__(self) -> None:
         self.dark: bool | None = None
+        self.expected = False
         self.mode_before: list[Any] | None = None
         self._typed = b""
         self._held = b""
@@ -40,8 +41,8 @@ class Background:
         found = ANSWER.search(data)
         if found is None:
             begun = BEGUN.search(data)
-            # A lone Esc is a key; only a longer beginning is held back.
-            if begun is not None and len(begun[0]) > 1:
+            # A lone Esc is a key, and held back only while the answer may be under way.
+            if begun is not None and (len(begun[0]) > 1 or self.expected):
                 self._held = begun[0]
                 data = data[: begun.start()]
             return data
@@ -52,6 +53,7 @@ class Background:
     def release(self) -> bytes:
         """Give back what looked like the beginning of an answer, and was none."""
         held, self._held = self._held, b""
+        self.expected = self.expected and not held
         return held
 
     def read_waiting(self) -> None:
@@ -103,6 +105,7 @@ def asked_background(*, wanted: bool) -> Iterator[Background]:
         return
     background.mode_before = before
     try:
+        background.expected = True
         os.write(sys.stdout.fileno(), QUESTION)
         yield background
     finally:

@@ -12,7 +12,7 @@ from textual.containers import Vertical
 from textual.css.query import QueryType
 from textual.widget import Widget
 
-from ...themes.names import THEME_NAMES
+from ...themes.names import THEME_NAMES, short_name
 from ...themes.palettes import ThemedApp
 from ...widgets.conversation import Conversation
 from ...widgets.prompt import Completion, Prompt
@@ -327,10 +327,11 @@ class ChatScreen(ChatState):
         app = self.app
         assert isinstance(app, ThemedApp)
         if not app.use_theme(name):
+            now, shown = app.theme_choice, short_name(app.theme)
+            here = now if now == shown else f"{now}, which is {shown} in this terminal"
             names = ", ".join(THEME_NAMES)
             self.say(
-                f"The themes are {names}; now it is {app.theme_choice}. "
-                "theme=NAME in config.toml keeps one."
+                f"The themes are {names}; now it is {here}. theme=NAME in config.toml keeps one."
             )
 
     async def leave(self) -> None:

@@ -164,17 +164,16 @@ def test_a_bad_setting_is_one_sentence_and_the_terminal_is_as_before(
         assert termios.tcgetattr(theirs) == before
 
 
-@pytest.mark.parametrize(("colour", "ground"), [("ffff/fefe/f0f0", b"251;250;247"),
-                                                ("0000/0000/2020", b"17;20;26")])  # fmt: skip
-def test_the_terminals_background_chooses_and_no_key_is_lost(
-    colour: str, ground: bytes, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("moment", [b"\x1b]11;?", b"shows commands"], ids=["at once", "late"])
+def test_the_terminals_background_chooses_and_no_key_is_lost(moment: bytes, tmp_path: Path) -> None:
     places = (f"data_dir={tmp_path}", "worker_command=sleep 30")
     with on_a_terminal(*places, COLORTERM="truecolor") as (_, ours, _theirs):
-        read_until(ours, b"\x1b]11;?")
-        os.write(ours, b"fi" + f"\x1b]11;rgb:{colour}\x1b\\".encode() + b"x it")
-        read_until(ours, b"48;2;" + ground)
-        assert b"rgb" not in read_until(ours, b"fix it")
+        read_until(ours, moment)
+        os.write(ours, b"fi\x1b]11;rgb:ffff/fefe/f0f0\x1b\\x it")
+        read_until(ours, b"48;2;251;250;247")
+        os.write(ours, b" now")
+        seen = read_until(ours, b"now")
+        assert b"rgb" not in seen
 
 
 def test_a_theme_of_the_users_own_is_painted_first_and_nothing_is_asked(tmp_path: Path) -> None:

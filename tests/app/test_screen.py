@@ -352,3 +352,13 @@ heavy -= {"git", "jsonschema"}
 assert not heavy & set(sys.modules), heavy & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+async def test_the_theme_is_changed_live_and_the_choice_is_told(stage: Stage) -> None:
+    async with running(stage) as at:
+        await at.ask("/theme")
+        await at.until(lambda: "auto, which is dark in this terminal" in at.text(), "the list")
+        await at.ask("/theme high-contrast")
+        await at.until(lambda: at.app.theme == "continual-high-contrast", "the theme")
+        await at.ask("/theme neon")
+        await at.until(lambda: "now it is high-contrast." in at.text(), "the list again")
