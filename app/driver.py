@@ -54,7 +54,8 @@ def listening_driver(background: Background) -> type[Driver]:
                 for message in parser.feed(text) if text else ():
                     self.process_message(message)
 
-            with selectors.DefaultSelector() as selector:
+            # The one kind of selector that reads a terminal on every system.
+            with selectors.SelectSelector() as selector:
                 selector.register(self.fileno, selectors.EVENT_READ)
                 press(background.take_typed())
                 while not self.exit_event.is_set():

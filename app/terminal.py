@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -109,4 +109,7 @@ def asked_background(*, wanted: bool) -> Iterator[Background]:
         os.write(sys.stdout.fileno(), QUESTION)
         yield background
     finally:
-        termios.tcsetattr(keyboard, termios.TCSANOW, before)
+        # The terminal may be gone by now. An answer that is still to come is not for the shell.
+        with suppress(termios.error):
+            termios.tcsetattr(keyboard, termios.TCSANOW, before)
+            termios.tcflush(keyboard, termios.TCIFLUSH)

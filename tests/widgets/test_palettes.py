@@ -278,7 +278,9 @@ async def test_no_color_takes_every_hue_away(name: str, monkeypatch: pytest.Monk
             for colour in (segment.style.color, segment.style.bgcolor) if segment.style else ():
                 if colour is None or colour.is_default:
                     continue
-                assert colour.triplet is not None, colour
+                # A terminal of sixteen colours has no greys to choose from.
+                assert name == "dark", colour
+                assert colour.triplet is not None
                 assert max(colour.triplet) - min(colour.triplet) <= 1
 
 
