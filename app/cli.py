@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 USAGE = 2
 HEADLESS = ("exec", "lessons", "adapters")
+WEB_DRIVER = "textual.drivers.web_driver:WebDriver"
 # What runs with torch, which the app must not import, runs in its place.
 PROCESSES = {
     "worker": "continualcode_tui.training.worker",
@@ -71,7 +72,8 @@ Settings, as arguments, as CONTINUALCODE_... variables, or in config.toml:
                                   read, glob and grep run without asking (true)
   bash_timeout=SECONDS            after which a command is stopped (120)
   worker_command="COMMAND"        e.g. "ssh gpu-box continualcode-tui worker"
-  theme=NAME                      the colours of the screen
+  theme=NAME                      the colours: auto, dark, light, high-contrast,
+                                  colour-blind-dark|-light, ansi-dark|-light (auto)
   keymap="ID=KEYS;ID=KEYS"        other keys for the ids that F1 shows
   notify=both|bell|title|off      how you are called when the terminal is not in front
   data_dir=FOLDER                 lessons, adapters, conversations and logs
@@ -130,7 +132,8 @@ def _drop_stdout() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
-def _complain(sentence: str) -> None:
+def complain(sentence: str) -> None:
+    """Say on standard error what went wrong."""
     sys.stderr.write(f"continualcode-tui: {sentence}\n")
 
 
@@ -153,7 +156,7 @@ def _guarded(arguments: list[str]) -> int:
     except Exception as error:
         log = _write_log(error, arguments)
         where = f"; the details are in {log}" if log else ""
-        _complain(f"the program failed: {type(error).__name__}: {_first_line(error)}{where}")
+        complain(f"the program failed: {type(error).__name__}: {_first_line(error)}{where}")
         return 1
 
 
@@ -167,23 +170,37 @@ def _run(arguments: list[str]) -> int:
         return _run_headless(first, arguments[1:])
     if first and "=" not in first:
         known = ", ".join((*HEADLESS, *PROCESSES))
-        _complain(f"unknown command {first!r}; the commands are {known} (see --help).")
+        complain(f"unknown command {first!r}; the commands are {known} (see --help).")
         return USAGE
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        _complain(
+    if not (_serves_a_browser() or (sys.stdin.isatty() and sys.stdout.isatty())):
+        complain(
             'the full screen needs a terminal; without one use: continualcode-tui exec "REQUEST".'
         )
         return USAGE
-    from .settings import SettingsError, load_settings
+    return _open_screen(arguments)
 
-    try:
-        settings = load_settings(arguments)
-    except SettingsError as error:
-        _complain(str(error))
-        return USAGE
-    from .tui import run
 
-    return run(settings)
+def _serves_a_browser() -> bool:
+    """Whether `textual serve` started this process, and speaks to it over pipes."""
+    import os
+
+    return os.environ.get("TEXTUAL_DRIVER") == WEB_DRIVER
+
+
+def _open_screen(arguments: list[str]) -> int:
+    import gc
+    import os
+
+    # Nothing that is imported here is garbage; the screen switches the collector on again.
+    gc.disable()
+    from .early import peek_theme
+    from .terminal import asked_background
+
+    theme = peek_theme(arguments, os.environ)
+    with asked_background(wanted=theme == "auto") as background:
+        from .tui import run
+
+        return run(arguments, theme, background)
 
 
 def _run_headless(command: str, arguments: list[str]) -> int:

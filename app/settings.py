@@ -23,6 +23,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from ..themes.names import AUTO, ThemeName, short_name
 from ..training.protocol import (
     AdapterScope,
     EngineName,
@@ -31,15 +32,12 @@ from ..training.protocol import (
     Support,
     TeacherKind,
 )
+from .early import SettingsError, usual_config_file
 from .store.paths import APP_NAME
 
 Notify = Literal["both", "bell", "title", "off"]
 PREFIX = "CONTINUALCODE_"
 CONFIG_FILE = "config_file"
-
-
-class SettingsError(ValueError):
-    """One sentence about a setting that cannot be used."""
 
 
 def _default_data_dir() -> Path:
@@ -147,8 +145,8 @@ class Settings(BaseSettings):
     worker_command: str | None = None
     """The command that starts the worker, e.g. `ssh gpu-box continualcode-tui worker`."""
 
-    theme: str | None = None
-    """The name of the theme; the terminal decides between light and dark when it is not set."""
+    theme: ThemeName = AUTO
+    """The colours of the screen; with `auto` the terminal's background decides, dark or light."""
 
     keymap: Annotated[dict[str, str], NoDecode] = Field(default_factory=dict)
     """Other keys for the ids that the help shows: a table in the file, `id=keys;id=keys` else."""
@@ -203,6 +201,11 @@ class Settings(BaseSettings):
     def _make_absolute(cls, folder: Path) -> Path:
         return folder.expanduser().absolute()
 
+    @field_validator("theme", mode="before")
+    @classmethod
+    def _short_name(cls, name: object) -> object:
+        return short_name(name) if isinstance(name, str) else name
+
     @field_validator("worker_command", mode="after")
     @classmethod
     def _can_be_split(cls, command: str | None) -> str | None:
@@ -234,7 +237,7 @@ def config_file_for(arguments: Mapping[str, str], environ: Mapping[str, str]) ->
         if not path.is_file():
             raise SettingsError(f"The settings file {path} does not exist; check config_file.")
         return path
-    usual = Path(platformdirs.user_config_dir(APP_NAME, appauthor=False)) / "config.toml"
+    usual = usual_config_file()
     return usual if usual.is_file() else None
 
 

@@ -12,11 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-import platformdirs
-
 from . import settings as module
 from .settings import PREFIX, Settings, SettingsError, load_settings
-from .store.paths import APP_NAME
 
 Source = Literal["argument", "environment", "file", "default"]
 ELSEWHERE: frozenset[str] = frozenset({"data_dir", "worker_command", "keymap"})
@@ -61,11 +58,6 @@ def lines(
             )
         )
     return found
-
-
-def usual_file() -> Path:
-    """Where the user's file lies if no other was named."""
-    return Path(platformdirs.user_config_dir(APP_NAME, appauthor=False)) / "config.toml"
 
 
 def change(file: Path, name: str, text: str, arguments: Sequence[str] = ()) -> None:

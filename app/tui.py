@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import os
 import signal
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.events import Key, Paste
 from textual.widgets import Static
 from typing_extensions import override
 
-from ..themes.palettes import DARK, THEMES, ThemedApp
-from .cli import USAGE
+from ..themes.names import AUTO
+from ..themes.palettes import ThemedApp
+from .cli import USAGE, complain
+from .early import SettingsError
+from .terminal import Background, hinted_dark
 
 if TYPE_CHECKING:
     from textual.command import Provider
     from textual.dom import DOMNode
+    from textual.driver import Driver
 
+    from .driver import BackgroundKnown
     from .settings import Settings
 
 QUIT_WINDOW = 2.0
@@ -52,13 +61,24 @@ class ContinualCode(ThemedApp):
         Binding("f1", "help", "This page", show=False, id="help"),
     ]
 
-    def __init__(self, settings: Settings, folder: Path) -> None:
-        super().__init__(theme=settings.theme or DARK)
-        self.settings = settings
+    def __init__(
+        self,
+        settings: Settings | Callable[[], Settings],
+        folder: Path,
+        *,
+        theme: str = AUTO,
+        terminal_dark: bool = True,
+        driver: type[Driver] | None = None,
+    ) -> None:
+        """Settings that are yet to be read are read after the first paint."""
+        super().__init__(theme=theme, terminal_dark=terminal_dark, driver=driver)
         self.folder = folder
+        self.complaint = ""
+        self._settings = settings
         self._asked_to_quit = 0.0
         self._keymap_in_use: dict[str, str] = {}
         self._clashes: set[str] = set()
+        self._typed_early: str | None = ""
 
     def compose(self) -> ComposeResult:
         """Paint one line at once; everything else is imported after it."""
@@ -71,9 +91,43 @@ class ContinualCode(ThemedApp):
         self.call_after_refresh(self._open_chat)
 
     async def _open_chat(self) -> None:
+        try:
+            settings = await asyncio.to_thread(self._prepare)
+        except SettingsError as error:
+            self.complaint = str(error)
+            self.exit(USAGE)
+            return
         from .screens.chat import ChatScreen
 
-        await self.push_screen(ChatScreen(self.settings, self.folder))
+        self.use_theme(settings.theme)
+        chat = ChatScreen(settings, self.folder)
+        await self.push_screen(chat)
+        typed, self._typed_early = self._typed_early, None
+        chat.take_typed(typed or "")
+        if not gc.isenabled():
+            # What was imported stays; the collector need not look at it again and again.
+            gc.freeze()
+            gc.enable()
+
+    def _prepare(self) -> Settings:
+        """Read the settings and import the chat, while the screen stays answerable."""
+        settings = self._settings() if callable(self._settings) else self._settings
+        import_module(".screens.chat", __package__)
+        return settings
+
+    def on_key(self, event: Key) -> None:
+        """Keep what is typed before there is a prompt."""
+        if self._typed_early is not None and event.is_printable:
+            self._typed_early += event.character or ""
+
+    def on_paste(self, event: Paste) -> None:
+        """Keep what is pasted before there is a prompt."""
+        if self._typed_early is not None:
+            self._typed_early += event.text
+
+    def on_background_known(self, message: BackgroundKnown) -> None:
+        """The terminal's answer came when the screen was open already."""
+        self.set_terminal_dark(message.dark)
 
     def _leave_cleanly_on_signals(self) -> None:
         """Restore the terminal when the program is told to end from outside."""
@@ -126,13 +180,33 @@ class ContinualCode(ThemedApp):
         self.exit(0)
 
 
-def run(settings: Settings) -> int:
+def run(arguments: Sequence[str], theme: str, background: Background) -> int:
     """Run the program in the present folder and return its exit status."""
-    names = [theme.name for theme in THEMES]
-    if settings.theme is not None and settings.theme not in names:
-        sys.stderr.write(
-            f"continualcode-tui: there is no theme {settings.theme!r}; use {' or '.join(names)}.\n"
-        )
-        return USAGE
-    status = ContinualCode(settings, Path.cwd()).run()
+    background.read_waiting()
+    dark = hinted_dark(os.environ) if background.dark is None else background.dark
+    app = ContinualCode(
+        partial(_load, arguments),
+        Path.cwd(),
+        theme=theme,
+        terminal_dark=dark,
+        driver=_driver(background),
+    )
+    status = app.run()
+    if app.complaint:
+        complain(app.complaint)
     return status if isinstance(status, int) else 0
+
+
+def _load(arguments: Sequence[str]) -> Settings:
+    from .settings import load_settings
+
+    return load_settings(arguments)
+
+
+def _driver(background: Background) -> type[Driver] | None:
+    """Listen for the terminal's answer, unless another driver is wanted."""
+    if os.environ.get("TEXTUAL_DRIVER"):
+        return None
+    from .driver import listening_driver
+
+    return listening_driver(background)

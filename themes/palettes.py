@@ -1,105 +1,27 @@
 """Palettes, each registered with the app as a Textual theme with our extra variables.
 
-A palette is a table of colours; ``make_theme`` turns one into a Theme. Widgets name only
-theme variables, so a further palette (high contrast, colour-blind, ANSI) is one more table.
+Widgets name only theme variables; ``make_theme`` turns a palette into a Theme that has them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 from textual.app import App
+from textual.driver import Driver
+from textual.filter import LineFilter, Monochrome, NoColor
 from textual.theme import Theme
+
+from .colours import DARK_PALETTE, PALETTES, Palette
+from .names import PREFIX, THEME_NAMES, short_name, textual_name
 
 # Styles that every screen shares, for an app's CSS_PATH.
 SHARED_STYLES = Path(__file__).with_name("shared.tcss")
 
-DARK = "continual-dark"
-LIGHT = "continual-light"
+DARK = f"{PREFIX}dark"
+LIGHT = f"{PREFIX}light"
 SYNTAX_NAMES = ("comment", "keyword", "string", "number", "name")
-
-
-@dataclass(frozen=True, slots=True)
-class Palette:
-    """The colours of one theme.
-
-    ``added`` and ``removed`` are (line, changed characters, sign) colours of a diff;
-    ``negative`` and ``positive`` are heatmap backgrounds from weak to strong; ``charts`` are
-    the colours of smoothed loss, raw loss, KL, KL budget and event marks; ``syntax`` those of
-    comments, keywords, strings, numbers and names.
-    """
-
-    name: str
-    dark: bool
-    background: str
-    surface: str
-    panel: str
-    foreground: str
-    muted: str
-    primary: str
-    secondary: str
-    accent: str
-    warning: str
-    error: str
-    success: str
-    added: tuple[str, str, str]
-    removed: tuple[str, str, str]
-    negative: tuple[str, str, str, str]
-    positive: tuple[str, str, str, str]
-    heat_text: str
-    charts: tuple[str, str, str, str, str]
-    syntax: tuple[str, str, str, str, str]
-    ansi: bool = False
-
-
-DARK_PALETTE = Palette(
-    name=DARK,
-    dark=True,
-    background="#11141a",
-    surface="#171b23",
-    panel="#1f2530",
-    foreground="#d9dee7",
-    muted="#8b95a5",
-    primary="#4db6c4",
-    secondary="#8fa6c4",
-    accent="#c8a2e8",
-    warning="#e6b450",
-    error="#ef7a7a",
-    success="#86c98a",
-    added=("#16291d", "#24582f", "#86c98a"),
-    removed=("#331a1e", "#6d2a33", "#ef7a7a"),
-    negative=("#35281b", "#5a3b16", "#8d5410", "#c4720c"),
-    positive=("#192a3b", "#1d4266", "#235f9c", "#2d80d2"),
-    heat_text="#f3f5f9",
-    charts=("#4db6c4", "#2f6068", "#c8a2e8", "#e6b450", "#6d7788"),
-    syntax=("#8b95a5", "#c8a2e8", "#a5cf8f", "#e0b070", "#79c0d8"),
-)
-
-LIGHT_PALETTE = Palette(
-    name=LIGHT,
-    dark=False,
-    background="#fbfaf7",
-    surface="#f3f1eb",
-    panel="#e7e3d9",
-    foreground="#23272e",
-    muted="#666c76",
-    primary="#0b6b76",
-    secondary="#44608a",
-    accent="#7a3e9d",
-    warning="#8a5300",
-    error="#b3261e",
-    success="#2b7030",
-    added=("#e2f2e1", "#b4dfb3", "#2b7030"),
-    removed=("#fae4e2", "#f2bcb8", "#b3261e"),
-    negative=("#fdeeda", "#fbd9ae", "#f5b766", "#ea9128"),
-    positive=("#e1edf9", "#bcd8f3", "#8abbea", "#559bdf"),
-    heat_text="#14171c",
-    charts=("#0b6b76", "#8fbcc1", "#7a3e9d", "#b46c00", "#9a9a94"),
-    syntax=("#666c76", "#7a3e9d", "#2f6b2a", "#8a5300", "#0b5f86"),
-)
-
-PALETTES: tuple[Palette, ...] = (DARK_PALETTE, LIGHT_PALETTE)
 
 
 def extra_variables(palette: Palette) -> dict[str, str]:
@@ -111,6 +33,7 @@ def extra_variables(palette: Palette) -> dict[str, str]:
         "mark-denied": palette.error,
         "mark-edited": palette.accent,
         "mark-rule": palette.secondary,
+        "diff-changed-style": "bold reverse" if palette.ansi else "bold",
         "diff-added-background": palette.added[0],
         "diff-added-strong": palette.added[1],
         "diff-added-sign": palette.added[2],
@@ -135,7 +58,7 @@ def extra_variables(palette: Palette) -> dict[str, str]:
 def make_theme(palette: Palette) -> Theme:
     """Make the Textual theme of a palette."""
     return Theme(
-        name=palette.name,
+        name=PREFIX + palette.name,
         dark=palette.dark,
         ansi=palette.ansi,
         background=palette.background,
@@ -158,8 +81,39 @@ def make_theme(palette: Palette) -> Theme:
             "scrollbar-corner-color": palette.surface,
             "scrollbar-hover": palette.primary,
             "scrollbar-active": palette.primary,
+            **(_own_ansi_variables(palette) if palette.ansi else {}),
         },
     )
+
+
+def _own_ansi_variables(palette: Palette) -> dict[str, str]:
+    """Say what Textual would derive from true colours: cursors, selections, headings."""
+    paper, ink = ("ansi_black", "ansi_bright_white")[:: 1 if palette.dark else -1]
+    return {
+        "ansi-background": paper,
+        "ansi-foreground": ink,
+        "surface-active": "ansi_default",
+        "foreground-disabled": palette.muted,
+        "text": palette.foreground,
+        "text-muted": palette.muted,
+        "text-disabled": palette.muted,
+        "foreground-muted": palette.muted,
+        "block-cursor-foreground": paper,
+        "block-cursor-background": palette.primary,
+        "input-cursor-foreground": palette.foreground,
+        "input-selection-background": palette.primary,
+        "input-selection-foreground": paper,
+        "screen-selection-background": palette.primary,
+        "screen-selection-foreground": paper,
+        "scrollbar-background-hover": "ansi_default",
+        "scrollbar-background-active": "ansi_default",
+        "footer-key-foreground": palette.primary,
+        "link-color": palette.primary,
+        "link-background-hover": palette.primary,
+        "link-color-hover": paper,
+        **{f"markdown-h{level}-color": palette.primary for level in range(1, 7)},
+        "button-foreground": ink,
+    }
 
 
 THEMES: tuple[Theme, ...] = tuple(make_theme(palette) for palette in PALETTES)
@@ -173,10 +127,36 @@ class ThemedApp(App[object]):
 
     CSS_PATH = SHARED_STYLES
 
-    def __init__(self, *, theme: str = DARK) -> None:
-        super().__init__()
+    def __init__(
+        self, *, theme: str = DARK, terminal_dark: bool = True, driver: type[Driver] | None = None
+    ) -> None:
+        super().__init__(driver_class=driver)
         register_themes(self)
-        self.theme = theme
+        self.terminal_dark = terminal_dark
+        self.theme_choice = short_name(theme)
+        if not self.use_theme(theme):
+            self.theme = theme
+
+    def use_theme(self, name: str) -> bool:
+        """Change to a theme of ours; False when there is none of this name."""
+        known = short_name(name) in THEME_NAMES
+        if known:
+            self.theme_choice = short_name(name)
+            self.theme = textual_name(name, dark=self.terminal_dark)
+        return known
+
+    def set_terminal_dark(self, dark: bool) -> None:
+        """Take note of the terminal's background, and follow it if the user chose so."""
+        self.terminal_dark = dark
+        self.use_theme(self.theme_choice)
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Under NO_COLOR, take away the kind of colours that the present theme has."""
+        fitting = NoColor() if self.native_ansi_color else Monochrome()
+        return [
+            fitting if isinstance(each, NoColor | Monochrome) else each
+            for each in super().get_line_filters()
+        ]
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Give our variables a value under themes that do not define them."""

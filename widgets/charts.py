@@ -209,7 +209,10 @@ class LearningCharts(Container):
     def _draw(self, loss: SeriesPlot, kl: SeriesPlot) -> None:
         losses = [point.loss for point in self._points]
         kls = [point.kl for point in self._points]
-        colours = self.app.theme_variables
+        # The plots are drawn by Rich, which names the terminal's own colours without the prefix.
+        colours = {
+            name: value.removeprefix("ansi_") for name, value in self.app.theme_variables.items()
+        }
         mark = colours["chart-mark"]
         raw_line = (_against_steps(losses), colours["chart-loss-raw"])
         smooth_line = (_against_steps(smoothed(losses)), colours["chart-loss"])

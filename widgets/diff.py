@@ -61,8 +61,12 @@ class DiffView(Widget):
         & > .diff--context { color: $foreground; }
         & > .diff--added { background: $diff-added-background; color: $foreground; }
         & > .diff--removed { background: $diff-removed-background; color: $foreground; }
-        & > .diff--added-changed { background: $diff-added-strong; text-style: bold; }
-        & > .diff--removed-changed { background: $diff-removed-strong; text-style: bold; }
+        & > .diff--added-changed {
+            background: $diff-added-strong; text-style: $diff-changed-style;
+        }
+        & > .diff--removed-changed {
+            background: $diff-removed-strong; text-style: $diff-changed-style;
+        }
         & > .diff--added-sign { color: $diff-added-sign; text-style: bold; }
         & > .diff--removed-sign { color: $diff-removed-sign; text-style: bold; }
         & > .diff--number { color: $quiet; }

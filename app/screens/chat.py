@@ -12,7 +12,8 @@ from textual.containers import Vertical
 from textual.css.query import QueryType
 from textual.widget import Widget
 
-from ...themes.palettes import THEMES
+from ...themes.names import THEME_NAMES, short_name
+from ...themes.palettes import ThemedApp
 from ...widgets.conversation import Conversation
 from ...widgets.prompt import Completion, Prompt
 from ...widgets.stages import LessonStages
@@ -356,6 +357,12 @@ class ChatScreen(ChatState):
         self._overview = LessonsScreen(self.session)
         self.app.push_screen(self._overview, lambda _: self.note_lessons())
 
+    def take_typed(self, text: str) -> None:
+        """Put into the prompt what was typed before it was there."""
+        prompt = self.query_one(Prompt)
+        if text:
+            prompt.text = text + prompt.text
+
     async def clear_conversation(self) -> None:
         """Begin a new conversation."""
         self.session.clear()
@@ -365,15 +372,19 @@ class ChatScreen(ChatState):
 
     def theme_names(self) -> list[str]:
         """The themes that can be chosen."""
-        return [theme.name for theme in THEMES]
+        return list(THEME_NAMES)
 
     def use_theme(self, name: str) -> None:
         """Change the theme, or say which there are."""
-        names = self.theme_names()
-        if name in names:
-            self.app.theme = name
-        else:
-            self.say(f"The themes are {', '.join(names)}; now it is {self.app.theme}.")
+        app = self.app
+        assert isinstance(app, ThemedApp)
+        if not app.use_theme(name):
+            now, shown = app.theme_choice, short_name(app.theme)
+            here = now if now == shown else f"{now}, which is {shown} in this terminal"
+            names = ", ".join(THEME_NAMES)
+            self.say(
+                f"The themes are {names}; now it is {here}. theme=NAME in config.toml keeps one."
+            )
 
     async def leave(self) -> None:
         """End the program."""

@@ -15,9 +15,12 @@ from textual.screen import ModalScreen, Screen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from ...themes.names import AUTO
+from ...themes.palettes import ThemedApp
 from ...widgets.sanitise import one_line
+from ..early import usual_config_file
 from ..settings import Settings, SettingsError, config_file_for, read_file
-from ..settings_file import SettingLine, change, lines, usual_file
+from ..settings_file import SettingLine, change, lines
 
 LIVE = "theme"
 WORDS = 400
@@ -124,7 +127,7 @@ class SettingsScreen(Screen[None]):
             self._change(self._lines[at].name, "")
 
     def _target(self) -> Path:
-        return self._file() or usual_file()
+        return self._file() or usual_config_file()
 
     def _change(self, name: str, text: str) -> None:
         try:
@@ -132,8 +135,8 @@ class SettingsScreen(Screen[None]):
         except SettingsError as error:
             self.notify(str(error), severity="error", markup=False)
             return
-        if name == LIVE and text in self.app.available_themes:
-            self.app.theme = text
+        if name == LIVE and isinstance(self.app, ThemedApp):
+            self.app.use_theme(text or AUTO)
         self.notify(
             f"{name} is written to {self._target()}; it holds from the next start.", markup=False
         )

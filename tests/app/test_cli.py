@@ -2,13 +2,19 @@ from __future__ import annotations
 
 import os
 import pty
+import select
 import subprocess
 import sys
+import termios
+import time
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from subprocess import Popen
 
 import pytest
-from continualcode_tui.app.cli import main
+from continualcode_tui.app.cli import WEB_DRIVER, main
 from continualcode_tui.app.version import VERSION
 
 ROOT = Path(__file__).parents[2]
@@ -106,23 +112,111 @@ def test_the_worker_command_becomes_the_worker(tmp_path: Path) -> None:
     assert done.returncode == 0
 
 
-def test_settings_are_checked_before_the_screen_opens() -> None:
-    """On a terminal, a bad setting is still only a sentence."""
+@contextmanager
+def on_a_terminal(*arguments: str, **environment: str) -> Iterator[tuple[Popen[str], int, int]]:
+    """The program on a pseudo-terminal, with its standard error on a pipe."""
     ours, theirs = pty.openpty()
-    done = subprocess.run(
-        [*MODULE, "engine=loca"],
+    process = Popen(
+        [*MODULE, *arguments],
         stdin=theirs,
         stdout=theirs,
         stderr=subprocess.PIPE,
+        env={**os.environ, "TERM": "xterm-256color", **environment},
         text=True,
-        check=False,
     )
-    os.close(theirs)
-    with pytest.raises(OSError, match="Input/output"):
-        os.read(ours, 100)
-    os.close(ours)
-    assert done.returncode == 2
-    assert "did you mean local?" in done.stderr
+    try:
+        yield process, ours, theirs
+    finally:
+        process.kill()
+        process.wait()
+        for end in (ours, theirs):
+            os.close(end)
+
+
+def read_until(ours: int, wanted: bytes, seconds: float = 10.0) -> bytes:
+    """Read the terminal until something stands there."""
+    seen, end = b"", time.monotonic() + seconds
+    while wanted not in seen and time.monotonic() < end:
+        if select.select([ours], [], [], 0.05)[0]:
+            seen += os.read(ours, 65536)
+    assert wanted in seen, seen
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("argument", "words"),
+    [
+        ("engine=loca", "did you mean local?"),
+        ("theme=hi-contrast", "did you mean high-contrast?"),
+    ],
+)
+def test_a_bad_setting_is_one_sentence_and_the_terminal_is_as_before(
+    argument: str, words: str
+) -> None:
+    with on_a_terminal(argument) as (process, ours, theirs):
+        before = termios.tcgetattr(theirs)
+        seen = read_until(ours, b"\x1b[?1049l")
+        assert process.wait(10) == 2
+        assert process.stderr is not None
+        (line,) = process.stderr.read().splitlines()
+        assert words in line
+        assert b"\x1b[?1049h" in seen
+        assert termios.tcgetattr(theirs) == before
+
+
+@pytest.mark.parametrize("moment", [b"\x1b]11;?", b"shows commands"], ids=["at once", "late"])
+def test_the_terminals_background_chooses_and_no_key_is_lost(moment: bytes, tmp_path: Path) -> None:
+    places = (f"data_dir={tmp_path}", "worker_command=sleep 30")
+    with on_a_terminal(*places, COLORTERM="truecolor") as (_, ours, _theirs):
+        read_until(ours, moment)
+        os.write(ours, b"fi\x1b]11;rgb:ffff/fefe/f0f0\x1b\\x it")
+        read_until(ours, b"48;2;251;250;247")
+        os.write(ours, b" now")
+        seen = read_until(ours, b"now")
+        assert b"rgb" not in seen
+
+
+def test_a_theme_of_the_users_own_is_painted_first_and_nothing_is_asked(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('theme = "continual-light"\n')
+    with on_a_terminal(f"config_file={file}", COLORTERM="truecolor") as (_, ours, _theirs):
+        seen = read_until(ours, b"starting")
+    assert b"]11" not in seen
+    assert b"48;2;251;250;247" in seen
+    assert b"48;2;17;20;26" not in seen
+
+
+def test_a_browser_gets_its_frames_over_pipes(tmp_path: Path) -> None:
+    """As `textual serve` starts it: packets of a letter, a length and that many bytes."""
+    environment = {
+        **os.environ, "TEXTUAL_DRIVER": WEB_DRIVER, "TEXTUAL_COLOR_SYSTEM": "truecolor",
+        "COLUMNS": "90", "ROWS": "20",
+    }  # fmt: skip
+    process = Popen(
+        [*MODULE, f"data_dir={tmp_path}", "worker_command=sleep 30"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment,
+    )  # fmt: skip
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        assert process.stdout.readline() == b"__GANGLION__\n"
+        seen, asked = b"", False
+        while b"fix it" not in seen:
+            letter, length = process.stdout.read(1), process.stdout.read(4)
+            assert letter in (b"D", b"M")
+            seen += process.stdout.read(int.from_bytes(length, "big"))
+            if b"shows commands" in seen and not asked:
+                asked = True
+                process.stdin.write(b"D" + (6).to_bytes(4, "big") + b"fix it")
+                process.stdin.flush()
+        quit = b'{"type": "quit"}'
+        process.stdin.write(b"M" + len(quit).to_bytes(4, "big") + quit)
+        process.stdin.flush()
+        process.stdout.read()
+        assert process.wait(10) == 0
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_an_error_nobody_caught_is_one_sentence_and_a_log(tmp_path: Path) -> None:

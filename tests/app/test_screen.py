@@ -19,7 +19,7 @@ from continualcode_tui.app.screens.lessons import LessonsScreen
 from continualcode_tui.app.screens.metrics import MetricsScreen
 from continualcode_tui.app.screens.transcript import prose_of
 from continualcode_tui.app.settings import load_settings
-from continualcode_tui.app.tui import ContinualCode, run
+from continualcode_tui.app.tui import ContinualCode
 from continualcode_tui.widgets.arguments_editor import ArgumentsEditor
 from continualcode_tui.widgets.correction_box import CorrectionBox
 from continualcode_tui.widgets.prompt import Prompt
@@ -354,9 +354,11 @@ assert not heavy & set(sys.modules), heavy & set(sys.modules)
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_an_unknown_theme_is_refused_before_the_screen_opens(
-    stage: Stage, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(load_settings(stage.arguments("theme=neon"), environ={})) == 2
-    told = capsys.readouterr().err
-    assert "there is no theme 'neon'; use continual-dark or continual-light." in told
+async def test_the_theme_is_changed_live_and_the_choice_is_told(stage: Stage) -> None:
+    async with running(stage) as at:
+        await at.ask("/theme")
+        await at.until(lambda: "auto, which is dark in this terminal" in at.text(), "the list")
+        await at.ask("/theme high-contrast")
+        await at.until(lambda: at.app.theme == "continual-high-contrast", "the theme")
+        await at.ask("/theme neon")
+        await at.until(lambda: "now it is high-contrast." in at.text(), "the list again")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from continualcode_tui.app.early import usual_config_file
 from continualcode_tui.app.screens.settings import SettingsScreen, ValueScreen
 from continualcode_tui.app.settings import Settings, SettingsError, load_settings
-from continualcode_tui.app.settings_file import change, lines, usual_file
+from continualcode_tui.app.settings_file import change, lines
 from textual.widgets import OptionList
 
 from ..controllers.support import Stage
@@ -37,10 +38,10 @@ def test_a_change_keeps_the_comments_and_the_order(tmp_path: Path):
     file.write_text("# mine\nseed = 1  # as ever\ntemperature = 0.2\n")
     change(file, "temperature", "0.5")
     change(file, "auto_approve_readonly", "false")
-    change(file, "theme", "continual-light")
+    change(file, "theme", "light")
     assert file.read_text() == (
         "# mine\nseed = 1  # as ever\ntemperature = 0.5\nauto_approve_readonly = false\n"
-        'theme = "continual-light"\n'
+        'theme = "light"\n'
     )
     change(file, "temperature", "")
     assert "temperature" not in file.read_text()
@@ -85,10 +86,10 @@ async def test_a_setting_is_changed_on_the_page(stage: Stage, size: tuple[int, i
         await at.pilot.press("enter")
         await at.until(lambda: isinstance(at.app.screen, ValueScreen), "the choices")
         await at.pilot.press("down", "enter")
-        await at.until(lambda: usual_file().exists(), "the file")
-        assert "auto_approve_readonly = false" in usual_file().read_text()
+        await at.until(lambda: usual_config_file().exists(), "the file")
+        assert "auto_approve_readonly = false" in usual_config_file().read_text()
         await at.until(lambda: "→ false at the next start" in at.text(), "the note")
         await at.pilot.press("backspace")
-        await at.until(lambda: "auto_approve" not in usual_file().read_text(), "unset")
+        await at.until(lambda: "auto_approve" not in usual_config_file().read_text(), "unset")
         await at.pilot.press("escape")
         await at.until(lambda: at.app.screen is at.chat, "the conversation")

@@ -1,0 +1,75 @@
+"""Textual's driver, made to listen for the terminal's answer about its background.
+
+Textual would take that answer for keys. It may come at any time, over a slow line long after the
+screen has opened, so it is taken out where the bytes are read.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import sys
+from codecs import getincrementaldecoder
+from typing import Any
+
+from textual._xterm_parser import XTermParser
+from textual.app import App
+from textual.driver import Driver
+from textual.drivers.linux_driver import LinuxDriver
+from textual.message import Message
+
+from .terminal import Background
+
+
+class BackgroundKnown(Message):
+    """The terminal said what its background is."""
+
+    def __init__(self, *, dark: bool) -> None:
+        super().__init__()
+        self.dark = dark
+
+
+def listening_driver(background: Background) -> type[Driver]:
+    """Make a driver that goes on where the first reading of the keyboard ended."""
+
+    class ListeningDriver(LinuxDriver):
+        def __init__(self, app: App[Any], **options: Any) -> None:
+            super().__init__(app, **options)
+            # Textual paints on standard error, which may be going to a file.
+            if sys.__stderr__ is None or not sys.__stderr__.isatty():
+                self._file = sys.__stdout__
+
+        def start_application_mode(self) -> None:
+            super().start_application_mode()
+            # The mode that the terminal gets back is the one before it was asked.
+            if background.mode_before is not None:
+                self.attrs_before = background.mode_before
+
+        def run_input_thread(self) -> None:
+            parser = XTermParser(self._debug)
+            decode = getincrementaldecoder("utf-8")(errors="replace").decode
+
+            def press(data: bytes) -> None:
+                text = decode(data)
+                for message in parser.feed(text) if text else ():
+                    self.process_message(message)
+
+            # The one kind of selector that reads a terminal on every system.
+            with selectors.SelectSelector() as selector:
+                selector.register(self.fileno, selectors.EVENT_READ)
+                press(background.take_typed())
+                while not self.exit_event.is_set():
+                    if selector.select(0.1):
+                        data = os.read(self.fileno, 4096)
+                        if not data:
+                            return
+                        known = background.dark
+                        press(background.feed(data))
+                        if background.dark is not None and background.dark != known:
+                            self.process_message(BackgroundKnown(dark=background.dark))
+                    else:
+                        press(background.release())
+                    for message in parser.tick():
+                        self.process_message(message)
+
+    return ListeningDriver
