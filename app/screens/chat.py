@@ -254,7 +254,11 @@ class ChatScreen(ChatState):
             )  # fmt: skip
 
     async def action_interrupt(self) -> None:
-        """Stop what is under way."""
+        """Go to the call that waits, if it is elsewhere; else stop what is under way."""
+        panel = self.query_one(DecisionDesk).panel
+        if panel is not None and not panel.shut and not panel.has_focus:
+            panel.focus()
+            return
         await self.session.interrupt()
 
     async def on_proposal_panel_stop_requested(self) -> None:
