@@ -50,6 +50,7 @@ async def edit(app: App[object], text: str, suffix: str, environ: Mapping[str, s
     try:
         with tempfile.TemporaryDirectory(prefix="continualcode-") as folder:  # for the user alone
             path = Path(folder) / f"text{suffix}"
+            path.touch(0o600)
             path.write_bytes(text.encode("utf-8", "surrogateescape"))
             status = await _run(app, [*words, str(path)])
             if status:
@@ -57,6 +58,10 @@ async def edit(app: App[object], text: str, suffix: str, environ: Mapping[str, s
                     f"The editor {words[0]} ended with status {status}; the text is as it was."
                 )
             written = path.read_bytes().decode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        raise EditorFailed(
+            "The text holds characters that no file can hold; write it in its box."
+        ) from None
     except OSError as error:
         why = (error.strerror or "unknown error").lower()
         raise EditorFailed(f"The editor {words[0]} could not be used: {why}.") from error

@@ -201,7 +201,7 @@ class ArgumentsEditor(VerticalScroll, can_focus=False):
         self._change_timer: Timer | None = None
         self._told = self._agent_arguments
         self.border_title = Content(visible(title, keep=""))
-        self.border_subtitle = Content("Ctrl+S run this · Ctrl+R reset · Ctrl+G editor · Esc back")
+        self.border_subtitle = Content("Ctrl+S run · Ctrl+R reset · Ctrl+G editor · Esc back")
 
     def compose(self) -> ComposeResult:
         """Lay out the fields, and what is wrong with the whole."""

@@ -120,6 +120,16 @@ class DiffView(Widget):
         self._set(before, after, self._path if path is None else path)
         self._lay_out_again()
 
+    def first_change(self, line: int = 0) -> int:
+        """On which line of the widget the first change lies, from a new line number on."""
+        changes = [
+            (start + self._show_summary, row.new or row.old or 0)
+            for start, pair in zip(self._starts, self._blocks, strict=True)
+            if (row := pair.right or pair.left) is not None and row.kind in ("added", "removed")
+        ]
+        later = [y for y, number in changes if number >= line]
+        return next(iter(later or [y for y, _ in changes]), 0)
+
     def next_mode(self) -> DiffMode:
         """Go on to the layout that is not shown, then to the one that is, then to automatic."""
         plain: list[DiffMode] = ["unified", "split"]

@@ -162,6 +162,7 @@ class ProposalPanel(ArmedPanel):
 
     async def show_preview(self, preview: CallPreview) -> None:
         """Show another preview in place of this one, for arguments that are being edited."""
+        line = _first_difference(self._preview.after or "", preview.after or "")
         self._preview = preview
         self.stage = "call"
         self._seen = False
@@ -171,15 +172,22 @@ class ProposalPanel(ArmedPanel):
             await self.mount(preview_widget(preview, self._mode))
         self._describe()
         self.call_after_refresh(self._note_seen)
+        self._look_at(line)
 
     def mark_seen(self) -> None:
         """Take note that the user has read the call to its end somewhere else."""
         self._seen = True
 
     @override
+    def shut_down(self) -> None:
+        super().shut_down()
+        self._look_at(0)
+
+    @override
     def rearm(self) -> None:
         self.stage = "call"
         super().rearm()
+        self.scroll_home(animate=False)
 
     @override
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -262,6 +270,15 @@ class ProposalPanel(ArmedPanel):
     def _enter(self, stage: Stage) -> None:
         self.stage = stage
         self.begin_quiet_time()
+
+    def _look_at(self, line: int) -> None:
+        """In the little room beside a box, show the change that is being made."""
+
+        def scroll() -> None:
+            for diff in self.query(DiffView) if self._shut else ():
+                self.scroll_to(y=diff.first_change(line) - 1, animate=False)
+
+        self.call_after_refresh(scroll)
 
     def _once_seen(self, wanted: Callable[[], None]) -> None:
         """Do what was asked for if the whole call has been on the screen, else ask once more."""
@@ -352,6 +369,16 @@ class ProposalPanel(ArmedPanel):
             pairs.append(("f", "full screen"))
             pairs += [("t", "layout")] if self._preview.kind == "diff" else []
         return pairs
+
+
+def _first_difference(before: str, after: str) -> int:
+    """Give the number of the line from which on two texts differ."""
+    common = 0
+    for one, other in zip(before, after, strict=False):
+        if one != other:
+            break
+        common += 1
+    return after.count("\n", 0, common) + 1
 
 
 def _key_line(pairs: list[tuple[str, str]], armed: bool) -> Content:

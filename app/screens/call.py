@@ -39,7 +39,7 @@ class CallReader(VerticalScroll, can_focus=True, can_focus_children=False):
         self._preview = preview
         self._mode: DiffMode = mode
         self.seen = False
-        keys = "Esc back to decide · Space read on"
+        keys = "Esc back · Space read on"
         diff = " · t layout · x unfold" if preview.kind == "diff" else ""
         self.border_subtitle = Content(keys + diff)
 
