@@ -202,6 +202,19 @@ class CodeArea(TextArea):
         """Replace the text."""
         self.text = visible(text, keep="\n\t")
 
+    @property
+    def code_language(self) -> str | None:
+        """The Pygments name of the text's language; None leaves it plain."""
+        return self._code_language
+
+    @code_language.setter
+    def code_language(self, language: str | None) -> None:
+        if language != self._code_language:
+            self._code_language = language
+            self._coloured = None
+            self._line_cache.clear()
+            self.refresh()
+
     def action_external_editor(self) -> None:
         """Ask for an editor of the user's own."""
         suffix = suffix_of(self._code_language)

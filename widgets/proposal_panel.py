@@ -105,6 +105,7 @@ class ProposalPanel(ArmedPanel):
         &:focus { border: round $primary; }
         &.-problem { border: round $error; }
         &.-shut { max-height: 35%; }
+        &.-stale > .preview { opacity: 60%; }
         & > .problem { color: $text-error; display: none; height: auto; }
         &.-problem > .problem { display: block; }
         & > .pattern { display: none; height: auto; }
@@ -133,6 +134,7 @@ class ProposalPanel(ArmedPanel):
         self._always = always
         self._mode: DiffMode = mode
         self._seen = False
+        self._stale = False
         self._wanted: Callable[[], None] | None = None
 
     @property
@@ -166,6 +168,7 @@ class ProposalPanel(ArmedPanel):
         self._preview = preview
         self.stage = "call"
         self._seen = False
+        self._set_stale(False)
         self.begin_quiet_time()
         async with self.batch():
             await self.query(".preview").remove()
@@ -173,6 +176,15 @@ class ProposalPanel(ArmedPanel):
         self._describe()
         self.call_after_refresh(self._note_seen)
         self._look_at(line)
+
+    def mark_stale(self) -> None:
+        """Take note that the preview is not that of the arguments as they are now."""
+        self._set_stale(True)
+        self._show_title()
+
+    def _set_stale(self, stale: bool) -> None:
+        self._stale = stale
+        self.set_class(stale, "-stale")
 
     def mark_seen(self) -> None:
         """Take note that the user has read the call to its end somewhere else."""
@@ -337,6 +349,7 @@ class ProposalPanel(ArmedPanel):
         if self.stage == "unseen" and self._seen:
             self._enter("call")
         parts = [self._preview.heading]
+        parts += ["before your last change"] if self._stale else []
         below = round(self.max_scroll_y - self.scroll_y)
         if below > 0:
             lines = f"{below} more line{'' if below == 1 else 's'} below"

@@ -39,7 +39,8 @@ def _was_and_is(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) 
         return f"{name} left out"
     old, new = before.get(name, ""), after[name]
     if isinstance(old, str) and isinstance(new, str) and (_is_long(old) or _is_long(new)):
-        return f"{name}\n{_diff(old, new, SHOWN_DIFF_LINES)}"
+        lines = _diff(old, new, SHOWN_DIFF_LINES).split("\n")[1:]
+        return "\n".join([name, *("⋯" if line.startswith("@@") else line for line in lines)])
     if name not in before:
         return f"{name} {_shown(new)}"
     return f"{name} {_shown(old)} → {_shown(new)}"

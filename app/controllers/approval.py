@@ -113,7 +113,9 @@ class ApprovalController:
         if not words:
             return "No call runs by a rule of yours yet; a on a call makes one."
         lines = [f"{number}. {text}" for number, text in enumerate(words, 1)]
-        return "\n".join(["These calls run without asking:", *lines])
+        return "\n".join(
+            ["These calls run without asking; /rules forget N takes one back:", *lines]
+        )
 
     def forget(self, number: int) -> str:
         """Remove the rule with this number and say so."""

@@ -187,12 +187,19 @@ class DecisionDesk(Vertical):
         if self._proposal is None or self._workspace is None or self.panel is None:
             return
         call = self._edited(message.arguments)
-        if registry.validate(call) is None:
-            preview = await asyncio.to_thread(
-                registry.preview, registry.coerce(call), self._workspace
-            )
-            if self.panel is not None:
-                await self.panel.show_preview(call_preview(call.name, preview))
+        message.editor.use_language(language_of(call))
+        if registry.validate(call) is not None:
+            self.panel.mark_stale()
+            return
+        preview = await asyncio.to_thread(registry.preview, registry.coerce(call), self._workspace)
+        if self.panel is not None:
+            await self.panel.show_preview(call_preview(call.name, preview))
+
+    def on_arguments_editor_unreadable(self, message: ArgumentsEditor.Unreadable) -> None:
+        """Say that the preview is that of earlier arguments."""
+        message.stop()
+        if self.panel is not None:
+            self.panel.mark_stale()
 
     def on_arguments_editor_submitted(self, message: ArgumentsEditor.Submitted) -> None:
         """Run the call with these arguments."""

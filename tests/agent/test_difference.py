@@ -53,7 +53,6 @@ def test_an_edit_is_shown_as_was_and_is() -> None:
         "limit 3 → 4",
         "gone left out",
         "content",
-        "@@ -1,3 +1,3 @@",
         " a",
         "-b",
         "+B",

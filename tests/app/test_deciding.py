@@ -22,6 +22,7 @@ from continualcode_tui.widgets.arguments_editor import ArgumentsEditor
 from continualcode_tui.widgets.composer import CodeArea, suffix_of
 from continualcode_tui.widgets.prompt import Prompt
 from continualcode_tui.widgets.proposal_panel import ProposalPanel
+from textual.widgets import Input
 
 from ..controllers.support import Stage, call
 from .test_screen import WRITE, Driver, changed, running
@@ -133,6 +134,23 @@ async def test_the_live_diff_shows_the_change_that_is_made(stage: Stage) -> None
         assert at.chat.query_one(CodeArea).value == "new\n"
 
 
+async def test_a_preview_of_earlier_arguments_says_so(stage: Stage) -> None:
+    edited = call("edit_lines", path="calc.py", start_line=1, end_line=1, content="new\n")
+    stage.write_script(completions=[edited])
+    async with running(stage, size=(80, 24)) as at:
+        await at.ask("edit it")
+        await at.proposal()
+        await at.pilot.press("e")
+        await at.box(ArgumentsEditor)
+        assert at.chat.query_one(CodeArea).code_language == "python"
+        await at.pilot.press("shift+tab", "end", "x")
+        await at.until(lambda: "before your last change" in at.text(), "a stale preview")
+        await at.pilot.press("backspace")
+        await at.until(lambda: "before your last change" not in at.text(), "the preview")
+        at.chat.query("ArgumentField Input").first(Input).value = "calc.json"
+        await at.until(lambda: at.chat.query_one(CodeArea).code_language == "json", "the language")
+
+
 async def test_no_editor_where_there_is_no_terminal(stage: Stage) -> None:
     async with running(stage) as at:
         at.chat.query_one(Prompt).text = "keep me"
@@ -159,7 +177,7 @@ def proposal(**arguments: Any) -> Proposal:
 def test_the_outcome_shows_the_change_and_names_the_rule() -> None:
     before = proposal(path="a", content="a\nb\n")
     outcome = outcome_of(before, Edit({"path": "a", "content": "a\nc\n"}), None)
-    assert outcome == ("edited", "content\n@@ -1,3 +1,3 @@\n a\n-b\n+c\n ")
+    assert outcome == ("edited", "content\n a\n-b\n+c\n ")
     assert outcome_of(before, Approve(), None) == ("approved", "")
     assert outcome_of(before, Approve(), "because") == ("rule", "because")
     kept = outcome_of(proposal(path="a"), Approve(always=True, for_good=True), None)
