@@ -27,8 +27,9 @@ from .sanitise import content
 
 Stage = Literal["call", "unseen", "always"]
 DECISIONS = frozenset({"approve", "deny", "edit", "always", "for_good", "back"})
-# From this width on the border has room for the keys that only change the view.
-ROOM_FOR_VIEW_KEYS = 90
+# From these widths on the border has room for the keys that only change the view.
+ROOM_FOR_FULL_SCREEN = 74
+ROOM_FOR_LAYOUT = 86
 
 
 class ProposalPanel(ArmedPanel):
@@ -133,7 +134,7 @@ class ProposalPanel(ArmedPanel):
         self._preview = preview
         self._always = always
         self._mode: DiffMode = mode
-        self._seen = False
+        self._read: set[CallPreview] = set()
         self._stale = False
         self._wanted: Callable[[], None] | None = None
 
@@ -150,7 +151,7 @@ class ProposalPanel(ArmedPanel):
     @property
     def seen(self) -> bool:
         """Whether the end of the call has been on the screen."""
-        return self._seen
+        return self._preview in self._read
 
     def compose(self) -> ComposeResult:
         """Lay out the problem, the pattern of ``a`` and the preview; the keys are in the border."""
@@ -167,7 +168,6 @@ class ProposalPanel(ArmedPanel):
         line = _first_difference(self._preview.after or "", preview.after or "")
         self._preview = preview
         self.stage = "call"
-        self._seen = False
         self._set_stale(False)
         self.begin_quiet_time()
         async with self.batch():
@@ -188,7 +188,7 @@ class ProposalPanel(ArmedPanel):
 
     def mark_seen(self) -> None:
         """Take note that the user has read the call to its end somewhere else."""
-        self._seen = True
+        self._read.add(self._preview)
 
     @override
     def shut_down(self) -> None:
@@ -295,7 +295,7 @@ class ProposalPanel(ArmedPanel):
     def _once_seen(self, wanted: Callable[[], None]) -> None:
         """Do what was asked for if the whole call has been on the screen, else ask once more."""
         self._note_seen()
-        if self._seen:
+        if self.seen:
             wanted()
         else:
             self._wanted = wanted
@@ -309,7 +309,7 @@ class ProposalPanel(ArmedPanel):
             return
         end = preview.virtual_region.bottom
         if preview.size.height and self.scroll_y + self.scrollable_content_region.height >= end:
-            self._seen = True
+            self.mark_seen()
 
     # --- what is shown ----------------------------------------------------------------
 
@@ -346,7 +346,7 @@ class ProposalPanel(ArmedPanel):
     def _show_title(self) -> None:
         if self.stage != "always":
             self._note_seen()
-        if self.stage == "unseen" and self._seen:
+        if self.stage == "unseen" and self.seen:
             self._enter("call")
         parts = [self._preview.heading]
         parts += ["before your last change"] if self._stale else []
@@ -378,9 +378,10 @@ class ProposalPanel(ArmedPanel):
         pairs = [("y", approve), ("n", "deny"), ("e", "edit")]
         pairs += [("a", "always")] if self._offers_always else []
         pairs.append(("Esc", "stop"))
-        if self.size.width >= ROOM_FOR_VIEW_KEYS:
+        if self.size.width >= ROOM_FOR_FULL_SCREEN:
             pairs.append(("f", "full screen"))
-            pairs += [("t", "layout")] if self._preview.kind == "diff" else []
+        if self.size.width >= ROOM_FOR_LAYOUT and self._preview.kind == "diff":
+            pairs.append(("t", "layout"))
         return pairs
 
 

@@ -254,12 +254,9 @@ class ChatScreen(ChatState):
             )  # fmt: skip
 
     async def action_interrupt(self) -> None:
-        """Go to the call that waits, if it is elsewhere; else stop what is under way."""
-        panel = self.query_one(DecisionDesk).panel
-        if panel is not None and not panel.shut and not panel.has_focus:
-            panel.focus()
-            return
-        await self.session.interrupt()
+        """Go back to what waits for a decision, or else stop what is under way."""
+        if not self.query_one(DecisionDesk).take_focus():
+            await self.session.interrupt()
 
     async def on_proposal_panel_stop_requested(self) -> None:
         """Esc on a call decides nothing and stops the agent."""

@@ -71,6 +71,19 @@ class DecisionDesk(Vertical):
         found = self.query(ProposalPanel)
         return found.first() if found else None
 
+    def take_focus(self) -> bool:
+        """Give the keys back to what waits for the user; False where it has them already."""
+        panel = self.panel
+        boxes = self.query("CorrectionBox, ArgumentsEditor")
+        waiting = boxes.first() if boxes else panel
+        if waiting is None or waiting.has_focus_within:
+            return False
+        if panel is not None and waiting is panel and panel.shut:
+            return False
+        first = next((each for each in waiting.query("*") if each.focusable), waiting)
+        first.focus()
+        return True
+
     async def decide(self, proposal: Proposal, workspace: Workspace) -> Decision:
         """Show a proposal and wait for the user's decision; cancelled when interrupted."""
         self._proposal, self._workspace = proposal, workspace

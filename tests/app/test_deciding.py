@@ -20,6 +20,8 @@ from continualcode_tui.app.tools.base import Preview
 from continualcode_tui.training.protocol import Completion, ToolCall
 from continualcode_tui.widgets.arguments_editor import ArgumentsEditor
 from continualcode_tui.widgets.composer import CodeArea, suffix_of
+from continualcode_tui.widgets.conversation import Conversation
+from continualcode_tui.widgets.correction_box import CorrectionBox
 from continualcode_tui.widgets.prompt import Prompt
 from continualcode_tui.widgets.proposal_panel import ProposalPanel
 from textual.widgets import Input
@@ -58,6 +60,21 @@ async def test_the_first_escape_goes_back_to_the_call_and_the_next_one_stops(sta
         await at.pilot.press("escape")
         await at.until(lambda: at.chat.phase == "ready", "ready")
         assert not changed(stage)
+
+
+async def test_escape_from_elsewhere_goes_back_to_the_open_box(stage: Stage) -> None:
+    stage.write_script(completions=[WRITE])
+    async with running(stage) as at:
+        await at.ask("fix the test")
+        await at.proposal()
+        await at.pilot.press("n")
+        await at.box(CorrectionBox)
+        await at.type("use")
+        at.chat.query_one(Conversation).focus()
+        await at.pilot.press("escape")
+        await at.box(CorrectionBox)
+        assert at.chat.query_one(CorrectionBox).text == "use"
+        assert at.chat.phase == "waiting"
 
 
 async def test_the_full_screen_only_shows_and_counts_as_read(stage: Stage) -> None:

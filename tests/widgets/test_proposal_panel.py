@@ -349,6 +349,9 @@ async def test_an_edited_preview_has_to_be_read_again():
         assert not panel.seen
         panel.mark_seen()
         assert panel.seen
+        await panel.show_preview(WRITE)
+        await panel.show_preview(LONG)
+        assert panel.seen, "what was read once is not asked for again"
 
 
 @pytest.mark.parametrize(("key", "for_good"), [("y", False), ("g", True)])
