@@ -352,8 +352,11 @@ class ProposalPanel(ArmedPanel):
         parts += ["before your last change"] if self._stale else []
         below = round(self.max_scroll_y - self.scroll_y)
         if below > 0:
-            lines = f"{below} more line{'' if below == 1 else 's'} below"
-            parts.append(f"{lines}, not read yet" if self.stage == "unseen" else lines)
+            lines = "line" if below == 1 else "lines"
+            unread = self.stage == "unseen"
+            parts.append(
+                f"{below} {lines} not read yet" if unread else f"{below} more {lines} below"
+            )
         self.border_title = Content(" · ".join(parts))
 
     @override
