@@ -120,6 +120,19 @@ async def _adapter(host: CommandHost, order: str) -> None:
             host.say(f"/adapter takes {ADAPTER_USAGE}.", "warning")
 
 
+async def _rules(host: CommandHost, order: str) -> None:
+    approval = host.session.approval
+    verb, _, what = order.partition(" ")
+    if approval is None:
+        host.say("The engine is still starting.")
+    elif not order:
+        host.say(approval.describe())
+    elif verb.lower() == "forget" and what.strip().isdecimal():
+        host.say(approval.forget(int(what)))
+    else:
+        host.say(f"/rules takes {RULES_USAGE}.", "warning")
+
+
 async def _theme(host: CommandHost, name: str) -> None:
     host.use_theme(name)
 
@@ -132,6 +145,7 @@ async def _quit(host: CommandHost, _: str) -> None:
     await host.leave()
 
 
+RULES_USAGE = "[forget N]"
 ADAPTER_USAGE = "[off|on|list|use ID|import PATH]"
 COMMANDS: tuple[Command, ...] = (
     Command("help", "keys and commands", _help),
@@ -142,6 +156,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("undo", "take back the newest learned lesson", _undo),
     Command("save", "write the adapter as a PEFT folder", _save, "[FOLDER]"),
     Command("adapter", "which adapter answers; switch it", _adapter, ADAPTER_USAGE),
+    Command("rules", "which calls run without asking; forget one", _rules, RULES_USAGE),
     Command("theme", "change the colours", _theme, "[NAME]"),
     Command("settings", "every setting, what it means and where it comes from", _settings),
     Command("quit", "leave; everything learned is kept", _quit),

@@ -5,6 +5,7 @@
     ProposalPanel.* ──────────▶ ChatScreen ──▶ DecisionDesk (approve, or open a box)
     CorrectionBox.* ──────────▶ ChatScreen ──▶ DecisionDesk (deny)
     ArgumentsEditor.* ────────▶ ChatScreen ──▶ DecisionDesk (edit)
+    EditorRequested ──────────▶ App ──▶ external_editor.edit ──▶ the box that asked
 
 Widgets post their own messages; only what the controllers say needs one here.
 """

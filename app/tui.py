@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from textual.dom import DOMNode
     from textual.driver import Driver
 
+    from ..widgets.composer import EditorRequested
     from .driver import BackgroundKnown
     from .settings import Settings
 
@@ -148,6 +149,25 @@ class ContinualCode(ThemedApp):
             return
         self._asked_to_quit = now
         self.notify("Press ctrl+c again to leave.", timeout=QUIT_WINDOW, markup=False)
+
+    def on_editor_requested(self, message: EditorRequested) -> None:
+        """Give the terminal to the user's editor, and the text back to where it came from."""
+        message.stop()
+        self.run_worker(
+            self._edit_outside(message), group="editor", exclusive=True, exit_on_error=True,
+            description="write in the user's editor",
+        )  # fmt: skip
+
+    async def _edit_outside(self, message: EditorRequested) -> None:
+        from .external_editor import EditorFailed, edit
+
+        try:
+            text = await edit(self, message.text, message.suffix, os.environ)
+        except EditorFailed as failure:
+            self.notify(str(failure), severity="warning", markup=False)
+            return
+        if message.area.is_attached:
+            message.area.put(text)
 
     def action_help(self) -> None:
         """Show the keys and commands."""

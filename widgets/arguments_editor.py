@@ -155,6 +155,12 @@ class ArgumentsEditor(VerticalScroll, can_focus=False):
         arguments: dict[str, Any]
 
     @dataclass
+    class Unreadable(Message):
+        """A field cannot be read, so that what was shown before no longer holds."""
+
+        editor: ArgumentsEditor
+
+    @dataclass
     class Cancelled(Message):
         """The user went back to the call."""
 
@@ -199,9 +205,9 @@ class ArgumentsEditor(VerticalScroll, can_focus=False):
         self._language_hint = language_hint
         self._validate_all = validate
         self._change_timer: Timer | None = None
-        self._told = self._agent_arguments
+        self._told: dict[str, Any] | None = self._agent_arguments
         self.border_title = Content(visible(title, keep=""))
-        self.border_subtitle = Content("Ctrl+S run this · Ctrl+R reset · Tab next · Esc back")
+        self.border_subtitle = Content("Ctrl+S run · Ctrl+R reset · Ctrl+G editor · Esc back")
 
     def compose(self) -> ComposeResult:
         """Lay out the fields, and what is wrong with the whole."""
@@ -234,6 +240,12 @@ class ArgumentsEditor(VerticalScroll, can_focus=False):
     def changed(self) -> bool:
         """Whether anything differs from the agent's call."""
         return any(field.changed() for field in self.query(ArgumentField))
+
+    def use_language(self, language: str) -> None:
+        """Colour the code arguments as another language, because the path has changed."""
+        for field in self.query(ArgumentField):
+            if field.spec.kind == "code" and field.spec.language is None:
+                field.query_one(CodeArea).code_language = language
 
     @on(TextArea.Changed)
     @on(Input.Changed)
@@ -287,7 +299,10 @@ class ArgumentsEditor(VerticalScroll, can_focus=False):
         arguments, problem = self.arguments()
         unreadable = any(field.value()[1] for field in self.query(ArgumentField))
         self._complain(None if unreadable else problem)
-        if not unreadable and arguments != self._told:
+        if unreadable:
+            self._told = None
+            self.post_message(self.Unreadable(self))
+        elif arguments != self._told:
             self._told = arguments
             self.post_message(self.Changed(self, arguments))
 

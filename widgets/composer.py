@@ -6,6 +6,7 @@ terminal as they are; ``value`` gives it back as it was meant.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -24,9 +25,34 @@ from .sanitise import original, prose, visible
 LONGEST_HIGHLIGHTED = 60_000
 
 
+@dataclass
+class EditorRequested(Message):
+    """The user wants to write the text in an editor of their own.
+
+    Whoever takes this up gives the new text to ``area.put``; ``suffix`` says what it is.
+    """
+
+    area: Composer | CodeArea
+    text: str
+    suffix: str
+
+
 def unix_lines(text: str) -> str:
     """Give a pasted text line feeds for whatever ends its lines."""
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def suffix_of(language: str | None) -> str:
+    """Give the ending of a file's name in a language, as editors know it."""
+    from pygments.lexers import get_lexer_by_name
+    from pygments.util import ClassNotFound
+
+    try:
+        patterns = get_lexer_by_name(language or "text").filenames
+    except ClassNotFound:
+        patterns = []
+    endings = [pattern[1:] for pattern in patterns if re.fullmatch(r"\*\.\w+", pattern)]
+    return endings[0] if endings else ".txt"
 
 
 class Composer(TextArea):
@@ -44,6 +70,7 @@ class Composer(TextArea):
         Binding(
             "ctrl+j,shift+enter,alt+enter", "newline", "New line", show=False, id="composer.newline"
         ),
+        Binding("ctrl+g", "external_editor", "Editor", show=False, id="composer.editor"),
     ]
 
     DEFAULT_CSS = """
@@ -100,6 +127,10 @@ class Composer(TextArea):
         """Send the text."""
         self.post_message(self.Submitted(self, self.value))
 
+    def action_external_editor(self) -> None:
+        """Ask for an editor of the user's own."""
+        self.post_message(EditorRequested(self, self.value, ".md"))
+
     def action_newline(self) -> None:
         """Begin a new line."""
         self.insert("\n")
@@ -122,6 +153,10 @@ class Composer(TextArea):
 
 class CodeArea(TextArea):
     """A text area that colours code by Pygments, and gives back exactly what was put in."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+g", "external_editor", "Editor", show=False, id="code.editor"),
+    ]
 
     DEFAULT_CSS = """
     CodeArea {
@@ -166,6 +201,24 @@ class CodeArea(TextArea):
     def put(self, text: str) -> None:
         """Replace the text."""
         self.text = visible(text, keep="\n\t")
+
+    @property
+    def code_language(self) -> str | None:
+        """The Pygments name of the text's language; None leaves it plain."""
+        return self._code_language
+
+    @code_language.setter
+    def code_language(self, language: str | None) -> None:
+        if language != self._code_language:
+            self._code_language = language
+            self._coloured = None
+            self._line_cache.clear()
+            self.refresh()
+
+    def action_external_editor(self) -> None:
+        """Ask for an editor of the user's own."""
+        suffix = suffix_of(self._code_language)
+        self.post_message(EditorRequested(self, self.value, suffix))
 
     @override
     def get_line(self, line_index: int) -> Text:

@@ -1,37 +1,29 @@
-"""A unified diff in one widget: rows come from ``diff_rows``, only visible lines are painted."""
+"""A diff in one widget, unified or in two columns; only visible lines are painted."""
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_right
 from itertools import accumulate
-from typing import ClassVar
+from typing import ClassVar, Literal
 
-from rich.segment import Segment
-from textual import work
-from textual.content import Content, Span
+from textual import events, work
+from textual.content import Content
 from textual.geometry import Size
-from textual.highlight import highlight
 from textual.strip import Strip
-from textual.style import Style
 from textual.widget import Widget
 from typing_extensions import override
 
-from ..themes.syntax import SyntaxTheme
-from .cells import cut_points
-from .diff_rows import Diff, Row, make_diff, split_lines
-from .painting import component_style, paint
-from .sanitise import HARMLESS, mark_of, visible
+from .diff_painting import SIGN_WIDTH, Colours, RowPainter, highlight_lines
+from .diff_rows import Diff, folded, make_diff
+from .sanitise import visible
+from .split_diff import Pair, paint_split, paired, split_height
 
-Colours = tuple[list[Content], list[Content]]
+DiffMode = Literal["automatic", "unified", "split"]
 
-SIGNS = {"added": "+", "removed": "-", "context": " ", "fold": " "}
-TAB = 4
-# Pygments reads about 200 kB a second: beyond the first figure it does so in a thread, and
-# beyond the second it is spared the work.
+# The width of a diff in a panel of 120 columns, less its border, padding and scrollbar.
+SPLIT_FROM = 115
+# Beyond this many characters Pygments reads in a thread.
 LONGEST_AT_ONCE = 20_000
-LONGEST_HIGHLIGHTED = 300_000
-ENDING_MARKS = {"\r\n": "⟨CR⟩⟨LF⟩", "\n": "⟨LF⟩", "\r": "⟨CR⟩"}
 
 
 class DiffView(Widget):
@@ -39,9 +31,12 @@ class DiffView(Widget):
 
     ``before`` and ``after`` are whole texts, None where the file does not exist. Long lines
     wrap, so that everything that would be written can be seen; put it into a VerticalScroll.
+    ``mode`` is how it is laid out: automatic means split where there is room and there are two
+    sides to compare.
     """
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "diff--absent",
         "diff--added",
         "diff--added-changed",
         "diff--added-sign",
@@ -71,6 +66,7 @@ class DiffView(Widget):
         & > .diff--removed-sign { color: $diff-removed-sign; text-style: bold; }
         & > .diff--number { color: $quiet; }
         & > .diff--fold { color: $quiet; text-style: italic; }
+        & > .diff--absent { background: $surface; }
         & > .diff--summary { color: $quiet; }
     }
     """
@@ -83,14 +79,16 @@ class DiffView(Widget):
         *,
         context: int = 3,
         show_summary: bool = True,
-        name: str | None = None,
+        mode: DiffMode = "automatic",
         id: str | None = None,
         classes: str | None = None,
     ) -> None:
-        super().__init__(name=name, id=id, classes=classes)
+        super().__init__(id=id, classes=classes)
         self._around = context
         self._show_summary = show_summary
+        self._mode: DiffMode = mode
         self._layout_width = -1
+        self._blocks: list[Pair] = []
         self._starts: list[int] = []
         self._heights = 0
         self._strips: dict[int, list[Strip]] = {}
@@ -106,11 +104,51 @@ class DiffView(Widget):
         """What changes, in a few words; a change without effect is said too."""
         return self._diff.summary
 
+    @property
+    def mode(self) -> DiffMode:
+        """How the diff is laid out, as it was asked for."""
+        return self._mode
+
+    @property
+    def split(self) -> bool:
+        """Whether the diff is in two columns now."""
+        return self._is_split(self.size.width)
+
+    @property
+    def folds(self) -> bool:
+        """Whether unchanged lines are folded, or would be if they were not opened."""
+        return any(row.kind == "fold" for row in self._diff.rows)
+
     def show(self, before: str | None, after: str | None, path: str | None = None) -> None:
         """Show another diff, keeping the path unless one is given."""
         self._set(before, after, self._path if path is None else path)
-        self._layout_width = -1
-        self.refresh(layout=True)
+        self._lay_out_again()
+
+    def first_change(self, line: int = 0) -> int:
+        """On which line of the widget the first change lies, from a new line number on."""
+        changes = [
+            (start + self._show_summary, row.new or row.old or 0)
+            for start, pair in zip(self._starts, self._blocks, strict=True)
+            if (row := pair.right or pair.left) is not None and row.kind in ("added", "removed")
+        ]
+        later = [y for y, number in changes if number >= line]
+        return next(iter(later or [y for y, _ in changes]), 0)
+
+    def next_mode(self) -> DiffMode:
+        """Go on to the layout that is not shown, then to the one that is, then to automatic."""
+        plain: list[DiffMode] = ["unified", "split"]
+        if self._automatically_split(self.size.width):
+            plain.reverse()
+        cycle: list[DiffMode] = ["automatic", plain[1], plain[0]]
+        self._mode = cycle[(cycle.index(self._mode) + 1) % 3]
+        self._lay_out_again()
+        return self._mode
+
+    def open_or_fold(self) -> None:
+        """Open every fold, or fold again where all are open."""
+        folds = {row.old for row in self._diff.rows if row.kind == "fold"}
+        self._opened = set() if folds <= self._opened else folds
+        self._lay_out_again()
 
     def notify_style_update(self) -> None:
         """Forget painted lines when the theme changes."""
@@ -123,163 +161,126 @@ class DiffView(Widget):
         self._lay_out(width)
         return max(1, self._heights)
 
+    def on_click(self, event: events.Click) -> None:
+        """Open the fold that was clicked."""
+        offset = event.get_content_offset(self)
+        at = self._block_at(offset.y) if offset is not None else None
+        row = self._blocks[at].left if at is not None else None
+        if row is not None and row.kind == "fold":
+            event.stop()
+            self._opened.add(row.old)
+            self._lay_out_again()
+
     def render_line(self, y: int) -> Strip:
         """Paint one line, from the cache where it has been painted before."""
         width = self.size.width
         self._lay_out(width)
-        if y >= self._heights:
+        if self._show_summary and y == 0:
+            return self._summary_line(width)
+        index = self._block_at(y)
+        if index is None:
             return Strip.blank(width, self.rich_style)
-        if self._show_summary:
-            if y == 0:
-                return self._summary_line(width)
-            y -= 1
-        index = bisect_right(self._starts, y) - 1
         if index not in self._strips:
-            self._strips[index] = self._paint(self._rows[index], width)
-        return self._strips[index][y - self._starts[index]]
+            self._highlight()
+            self._strips[index] = self._paint(self._blocks[index], width)
+        return self._strips[index][y - self._show_summary - self._starts[index]]
+
+    # --- laying out -------------------------------------------------------------------
 
     def _set(self, before: str | None, after: str | None, path: str) -> None:
         self._path = path
         self._before, self._after = before, after
         self._diff = make_diff(before, after, self._around)
-        self._rows = self._diff.rows
-        numbers = [number for row in self._rows for number in (row.old, row.new) if number]
+        self._opened: set[int | None] = set()
+        whole = self._diff.whole
+        numbers = [number for row in whole for number in (row.old, row.new) if number]
         self._digits = len(str(max(numbers, default=1)))
-        self._gutter = 2 * self._digits + 4
-        self._mark_endings = any(row.ending_changed for row in self._rows)
+        self._painter = RowPainter(self, mark_endings=any(row.ending_changed for row in whole))
         self._colours: Colours | None = None
+
+    def _lay_out_again(self) -> None:
+        self._layout_width = -1
+        self.refresh(layout=True)
+
+    def _is_split(self, width: int) -> bool:
+        return self._mode == "split" or (
+            self._mode == "automatic" and self._automatically_split(width)
+        )
+
+    def _automatically_split(self, width: int) -> bool:
+        return width >= SPLIT_FROM and bool(self._before) and bool(self._after)
 
     def _lay_out(self, width: int) -> None:
         if width == self._layout_width:
             return
         self._layout_width = width
         self._strips.clear()
-        room = max(1, width - self._gutter)
-        heights = [len(cut_points(self._shown(row), room)) for row in self._rows]
+        rows = self._diff.rows
+        if self._opened:
+            rows = tuple(folded(self._diff.whole, self._around, self._opened))
+        if self._is_split(width):
+            self._blocks = list(paired(rows))
+            heights = [
+                1 if _is_fold(pair) else split_height(self._painter, pair, self._digits, width)
+                for pair in self._blocks
+            ]
+        else:
+            room = width - 2 * self._digits - 2 - SIGN_WIDTH
+            self._blocks = [Pair(row, None) for row in rows]
+            heights = [1 if row.kind == "fold" else self._painter.height(row, room) for row in rows]
         self._starts = [0, *accumulate(heights)]
         self._heights = self._starts.pop() + self._show_summary
 
-    def _shown(self, row: Row) -> str:
-        return _display(row)[0] + self._ending(row)
+    def _block_at(self, y: int) -> int | None:
+        y -= self._show_summary
+        if not self._starts or not 0 <= y < self._heights - self._show_summary:
+            return None
+        return bisect_right(self._starts, y) - 1
 
-    def _ending(self, row: Row) -> str:
-        if row.kind == "fold":
-            return ""
-        if row.ending == "":
-            return " ⟵ no newline at the end"
-        return ENDING_MARKS[row.ending] if row.ending_changed and self._mark_endings else ""
-
-    def _style(self, *names: str) -> Style:
-        style = self.visual_style
-        for name in names:
-            style += component_style(self, f"diff--{name}")
-        return style
+    # --- painting ---------------------------------------------------------------------
 
     def _summary_line(self, width: int) -> Strip:
-        text = Content(visible(self._diff.summary)).truncate(width, ellipsis=True)
-        return paint(self, text, self._style("summary"), width)
+        words = visible(self._diff.summary)
+        if self._mode != "automatic":
+            words = f"{words} · {self._mode}" if words else self._mode
+        return self._painter.paint_words(Content(words), width, "summary")
 
-    def _paint(self, row: Row, width: int) -> list[Strip]:
-        if row.kind == "fold":
-            lines = f"{row.hidden} unchanged lines"
-            text = Content(f"{' ' * (self._digits - 1)}⋯ {lines}").truncate(width, ellipsis=True)
-            return [paint(self, text, self._style("fold"), width)]
-        base = self._style(row.kind)
-        body = self._coloured(row)
-        starts = cut_points(body.plain, max(1, width - self._gutter))
-        pieces = body.divide(starts[1:]) if len(starts) > 1 else [body]
-        digits = self._digits
-        numbers = f"{row.old or '':>{digits}} {row.new or '':>{digits}} "
-        number_style = self._style(row.kind, "number")
-        sign_style = base if row.kind == "context" else self._style(row.kind, f"{row.kind}-sign")
-        strips: list[Strip] = []
-        for i, piece in enumerate(pieces):
-            gutter = [
-                Segment(numbers if i == 0 else " " * len(numbers), number_style.rich_style),
-                Segment(f"{SIGNS[row.kind] if i == 0 else ' '} ", sign_style.rich_style),
-            ]
-            strips.append(paint(self, piece, base, width, gutter))
-        return strips
+    def _paint(self, pair: Pair, width: int) -> list[Strip]:
+        row = pair.left
+        if row is not None and row.kind == "fold":
+            words = f"{' ' * (self._digits - 1)}⋯ {row.hidden} unchanged lines · x opens"
+            return [self._painter.paint_words(Content(words), width, "fold")]
+        if self._is_split(width) or row is None:
+            return paint_split(self._painter, pair, self._digits, width)
+        numbers = "".join(f"{number or '':>{self._digits}} " for number in (row.old, row.new))
+        return self._painter.paint(row, numbers, width)
 
-    def _coloured(self, row: Row) -> Content:
-        """Give a row's text with syntax colours and its changed characters marked."""
-        text, offsets = _display(row)
-        old, new = self._highlighted()
-        lines, number = (old, row.old) if row.kind == "removed" else (new, row.new)
-        spans: list[Span] = []
-        if number is not None and number <= len(lines):
-            spans = [span for span in lines[number - 1].spans if span.style != "$text"]
-        shown = Content(text, spans=spans)
-        mark = Style.null()
-        if row.kind in ("added", "removed"):
-            mark = component_style(self, f"diff--{row.kind}-changed")
-        for start, end in row.changed:
-            if offsets is None:
-                shown = shown.stylize(mark, start, end)
-            else:
-                shown = shown.stylize(mark, offsets[start], offsets[end])
-        ending = self._ending(row)
-        if ending:
-            style = mark if row.ending_changed else component_style(self, "diff--fold")
-            shown = shown.append_text(ending, style)
-        return shown
-
-    def _highlighted(self) -> Colours:
-        """Give the coloured lines of both sides; those of long files come a little later."""
-        if self._colours is None:
-            before, after = self._before or "", self._after or ""
-            if len(before) + len(after) <= LONGEST_AT_ONCE:
-                self._colours = (_highlight(before, self._path), _highlight(after, self._path))
-            else:
-                self._colours = ([], [])
-                self._highlight_in_thread(before, after, self._path)
-        return self._colours
+    def _highlight(self) -> None:
+        """Colour the lines of both sides; those of long files come a little later."""
+        if self._colours is not None:
+            return
+        before, after = self._before or "", self._after or ""
+        self._colours = ([], [])
+        if len(before) + len(after) <= LONGEST_AT_ONCE:
+            self._colours = (
+                highlight_lines(before, self._path),
+                highlight_lines(after, self._path),
+            )
+        else:
+            self._highlight_in_thread(before, after, self._path)
+        self._painter.colours = self._colours
 
     @work(thread=True, group="highlight", exit_on_error=False, description="colour a diff")
     def _highlight_in_thread(self, before: str, after: str, path: str) -> None:
-        colours = (_highlight(before, path), _highlight(after, path))
+        colours = (highlight_lines(before, path), highlight_lines(after, path))
         self.app.call_from_thread(self._take_colours, before, after, colours)
 
     def _take_colours(self, before: str, after: str, colours: Colours) -> None:
         if (before, after) == (self._before or "", self._after or ""):
-            self._colours = colours
+            self._colours = self._painter.colours = colours
             self._strips.clear()
             self.refresh()
 
 
-def _highlight(text: str, path: str) -> list[Content]:
-    """Give the lines of a text as they are shown, with syntax colours."""
-    if not text or len(text) > LONGEST_HIGHLIGHTED:
-        return []
-    shown = "\n".join(_expand(line.text, False)[0] for line in split_lines(text))
-    return highlight(shown, path=path or None, theme=SyntaxTheme).split("\n", allow_blank=True)
-
-
-def _display(row: Row) -> tuple[str, list[int] | None]:
-    return _expand(row.text, row.kind in ("added", "removed"))
-
-
-TRAILING = re.compile(r" +\Z")
-
-
-def _expand(text: str, mark_spaces: bool) -> tuple[str, list[int] | None]:
-    """Give a line as it is shown and, where that moved characters, each one's new offset.
-
-    Tabs are spaces up to the next tab stop. On changed rows tabs are arrows and spaces at the
-    end are dots, so that a change of white space can be seen; lengths stay the same.
-    """
-    if HARMLESS.fullmatch(text):
-        if mark_spaces and text.endswith(" "):
-            text = TRAILING.sub(lambda spaces: "·" * len(spaces.group()), text)
-        return text, None
-    shown: list[str] = []
-    offsets = [0]
-    for character in text:
-        if character == "\t":
-            size = TAB - offsets[-1] % TAB
-            mark = "→" + " " * (size - 1) if mark_spaces else " " * size
-        else:
-            mark = mark_of(character)
-        shown.append(mark)
-        offsets.append(offsets[-1] + len(mark))
-    return "".join(shown), offsets
+def _is_fold(pair: Pair) -> bool:
+    return pair.left is not None and pair.left.kind == "fold"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Literal, NamedTuple
@@ -49,12 +49,16 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Diff:
-    """The rows of a diff and what can be said about it in a few words."""
+    """The rows of a diff and what can be said about it in a few words.
+
+    ``rows`` has the unchanged lines far from a change folded, ``whole`` has every line.
+    """
 
     rows: tuple[Row, ...]
     added: int
     removed: int
     facts: tuple[str, ...]
+    whole: tuple[Row, ...] = ()
 
     @property
     def summary(self) -> str:
@@ -84,10 +88,11 @@ def make_diff(before: str | None, after: str | None, context: int = 3) -> Diff:
         else:
             rows += _replacement(old[old_from:old_to], new[new_from:new_to], old_from, new_from)
     return Diff(
-        tuple(_fold(rows, context)),
+        tuple(folded(rows, context)),
         sum(row.kind == "added" for row in rows),
         sum(row.kind == "removed" for row in rows),
         tuple(facts(before, after)),
+        tuple(rows),
     )
 
 
@@ -193,8 +198,11 @@ def _offsets(words: list[str]) -> list[int]:
     return offsets
 
 
-def _fold(rows: list[Row], context: int) -> Iterator[Row]:
-    """Replace unchanged lines far from a change by one row that counts them."""
+def folded(rows: Sequence[Row], context: int, opened: Container[int | None] = ()) -> Iterator[Row]:
+    """Replace unchanged lines far from a change by one row that counts them.
+
+    ``opened`` holds the old line numbers of folds that stay open.
+    """
     near = bytearray(len(rows))
     for i, row in enumerate(rows):
         if row.kind != "context":
@@ -209,8 +217,8 @@ def _fold(rows: list[Row], context: int) -> Iterator[Row]:
         start = i
         while i < len(rows) and not near[i]:
             i += 1
-        if i - start == 1:
-            yield rows[start]
+        first = rows[start]
+        if i - start == 1 or first.old in opened:
+            yield from rows[start:i]
         else:
-            first = rows[start]
             yield Row("fold", first.old, first.new, hidden=i - start)

@@ -1,13 +1,7 @@
 """The call that waits for a decision, and the keys that make it.
 
-A stray key here would run a command, or teach the model something nobody meant. So:
-
-* keys arm only after a quiet time (``arm_delay``) since the panel appeared, got the focus, or
-  last saw a key, and every key before that is swallowed and starts the quiet time again;
-* a key that arms counts only if no other key follows at once (``settle``), so that neither a
-  pasted text nor a repeated key decides anything;
-* a click or a paste never decides;
-* after a decision was asked for, the panel is shut until ``rearm()``.
+A stray key here would run a command, or teach the model something nobody meant: see ``arming``.
+A call of which a part has not been on the screen is approved only after one more key.
 """
 
 from __future__ import annotations
@@ -17,56 +11,33 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import ClassVar, Literal
 
-from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
 from textual.content import Content
+from textual.css.query import NoMatches
 from textual.message import Message
 from textual.reactive import reactive
-from textual.timer import Timer
 from textual.widgets import Static
 from typing_extensions import override
 
-from .command_view import CommandView
-from .diff import DiffView
-from .sanitise import content, visible
+from .arming import ArmedPanel
+from .call_preview import CallPreview, preview_widget
+from .diff import DiffMode, DiffView
+from .sanitise import content
 
-Stage = Literal["call", "always"]
-SWALLOWED = frozenset({"enter", "space", "backspace", "delete", "ctrl+j", "ctrl+m"})
-
-
-@dataclass(frozen=True, slots=True)
-class CallPreview:
-    """What a call would do, in plain values; the fields are those of a tool's preview."""
-
-    tool: str
-    kind: Literal["diff", "command", "text"]
-    title: str
-    path: str | None = None
-    before: str | None = None
-    after: str | None = None
-    command: str | None = None
-    folder: str | None = None
-    text: str = ""
-    problem: str | None = None
+Stage = Literal["call", "unseen", "always"]
+DECISIONS = frozenset({"approve", "deny", "edit", "always", "for_good", "back"})
+# From these widths on the border has room for the keys that only change the view.
+ROOM_FOR_FULL_SCREEN = 74
+ROOM_FOR_LAYOUT = 86
 
 
-def preview_widget(preview: CallPreview) -> DiffView | CommandView | Static:
-    """Make the widget that shows what a call would do."""
-    if preview.kind == "diff":
-        return DiffView(preview.before, preview.after, preview.path or "", classes="preview")
-    if preview.kind == "command":
-        return CommandView(preview.command or "", preview.folder, classes="preview")
-    return Static(content(preview.text), classes="preview")
-
-
-class ProposalPanel(VerticalScroll, can_focus=True, can_focus_children=False):
+class ProposalPanel(ArmedPanel):
     """A pending call with its preview and the keys ``y n e a Esc``.
 
-    ``always`` is the exact pattern that ``a`` would approve from now on; without it ``a`` is not
-    offered. ``note_keystroke`` tells the panel that the user typed somewhere else. The panel
-    does not take the focus by itself.
+    ``always`` spells out the exact call that ``a`` would approve from now on; without it ``a``
+    is not offered. ``mode`` is how a diff is laid out. The panel does not take the focus by
+    itself.
     """
 
     @dataclass
@@ -89,7 +60,14 @@ class ProposalPanel(VerticalScroll, can_focus=True, can_focus_children=False):
 
     @dataclass
     class AlwaysRequested(Message):
-        """The user confirmed ``a``: approve this call, and calls like it, from now on."""
+        """The user approved exactly this call from now on: in this session, or for good."""
+
+        panel: ProposalPanel
+        for_good: bool = False
+
+    @dataclass
+    class FullScreenRequested(Message):
+        """The user wants to read the call on the whole screen; nothing is decided there."""
 
         panel: ProposalPanel
 
@@ -99,19 +77,17 @@ class ProposalPanel(VerticalScroll, can_focus=True, can_focus_children=False):
 
         panel: ProposalPanel
 
-    @dataclass
-    class ArmedChanged(Message):
-        """The keys armed, or disarmed."""
-
-        panel: ProposalPanel
-        armed: bool
-
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "approve", "Approve", id="proposal.approve"),
         Binding("n", "deny", "Deny and correct", id="proposal.deny"),
         Binding("e", "edit", "Edit the arguments", id="proposal.edit"),
         Binding("a", "always", "Always approve", id="proposal.always"),
+        Binding("g", "for_good", "Always approve, for good", id="proposal.for_good"),
         Binding("escape", "back", "Stop", id="proposal.stop"),
+        Binding("f", "full_screen", "Full screen", id="proposal.full_screen"),
+        Binding("t", "next_mode", "Unified or split", id="proposal.mode"),
+        Binding("x,enter", "open_or_fold", "Unchanged lines", id="proposal.unfold"),
+        Binding("space", "page_down", "Read on", show=False, id="proposal.page"),
         Binding("k", "scroll_up", "Scroll up", show=False, id="proposal.up"),
         Binding("j", "scroll_down", "Scroll down", show=False, id="proposal.down"),
     ]
@@ -130,15 +106,16 @@ class ProposalPanel(VerticalScroll, can_focus=True, can_focus_children=False):
         &:focus { border: round $primary; }
         &.-problem { border: round $error; }
         &.-shut { max-height: 35%; }
+        &.-stale > .preview { opacity: 60%; }
         & > .problem { color: $text-error; display: none; height: auto; }
         &.-problem > .problem { display: block; }
-        & > .pattern { display: none; height: auto; margin: 0 0 1 0; }
+        & > .pattern { display: none; height: auto; }
         &.-always > .pattern { display: block; }
+        &.-always > .preview { display: none; }
         & > Static.preview { height: auto; }
     }
     """
 
-    armed: reactive[bool] = reactive(False, init=False)
     stage: reactive[Stage] = reactive("call", init=False)
 
     def __init__(
@@ -146,26 +123,20 @@ class ProposalPanel(VerticalScroll, can_focus=True, can_focus_children=False):
         preview: CallPreview,
         *,
         always: str | None = None,
+        mode: DiffMode = "automatic",
         arm_delay: float = 0.6,
         settle: float = 0.06,
         clock: Callable[[], float] = monotonic,
-        name: str | None = None,
         id: str | None = None,
         classes: str | None = None,
     ) -> None:
-        super().__init__(name=name, id=id, classes=classes)
+        super().__init__(arm_delay=arm_delay, settle=settle, clock=clock, id=id, classes=classes)
         self._preview = preview
         self._always = always
-        self._arm_delay = arm_delay
-        self._settle = settle
-        self._clock = clock
-        self._quiet_since = clock()
-        self._last_key = float("-inf")
-        self._ready = False
-        self._shut = False
-        self._asked: Callable[[], None] | None = None
-        self._arm_timer: Timer | None = None
-        self._settle_timer: Timer | None = None
+        self._mode: DiffMode = mode
+        self._read: set[CallPreview] = set()
+        self._stale = False
+        self._wanted: Callable[[], None] | None = None
 
     @property
     def preview(self) -> CallPreview:
@@ -173,186 +144,187 @@ class ProposalPanel(VerticalScroll, can_focus=True, can_focus_children=False):
         return self._preview
 
     @property
-    def shut(self) -> bool:
-        """Whether a decision was asked for, so that keys do nothing until ``rearm()``."""
-        return self._shut
+    def mode(self) -> DiffMode:
+        """How a diff is laid out."""
+        return self._mode
+
+    @property
+    def seen(self) -> bool:
+        """Whether the end of the call has been on the screen."""
+        return self._preview in self._read
 
     def compose(self) -> ComposeResult:
         """Lay out the problem, the pattern of ``a`` and the preview; the keys are in the border."""
         yield Static(classes="problem")
         yield Static(classes="pattern")
-        yield preview_widget(self._preview)
+        yield preview_widget(self._preview, self._mode)
 
     def on_mount(self) -> None:
-        """Say what waits, and begin the quiet time."""
-        self._ready = True
+        """Say what waits."""
         self._describe()
-        self._begin_quiet_time()
 
     async def show_preview(self, preview: CallPreview) -> None:
         """Show another preview in place of this one, for arguments that are being edited."""
+        line = _first_difference(self._preview.after or "", preview.after or "")
         self._preview = preview
         self.stage = "call"
-        self._begin_quiet_time()
+        self._set_stale(False)
+        self.begin_quiet_time()
         async with self.batch():
             await self.query(".preview").remove()
-            await self.mount(preview_widget(preview))
+            await self.mount(preview_widget(preview, self._mode))
         self._describe()
+        self.call_after_refresh(self._note_seen)
+        self._look_at(line)
 
-    def note_keystroke(self) -> None:
-        """Take note that the user typed somewhere: the quiet time begins again."""
-        self._last_key = self._clock()
-        self._begin_quiet_time()
+    def mark_stale(self) -> None:
+        """Take note that the preview is not that of the arguments as they are now."""
+        self._set_stale(True)
+        self._show_title()
 
-    def rearm(self) -> None:
-        """Offer the keys again after a decision was asked for and taken back."""
-        self._shut = False
-        self.remove_class("-shut")
-        self.stage = "call"
-        self._begin_quiet_time()
+    def _set_stale(self, stale: bool) -> None:
+        self._stale = stale
+        self.set_class(stale, "-stale")
 
-    # --- arming -----------------------------------------------------------------------
+    def mark_seen(self) -> None:
+        """Take note that the user has read the call to its end somewhere else."""
+        self._read.add(self._preview)
 
     @override
-    def watch_has_focus(self, _has_focus: bool) -> None:
-        """Begin the quiet time: the key that comes next may have been meant elsewhere."""
-        super().watch_has_focus(_has_focus)
-        self._begin_quiet_time()
+    def shut_down(self) -> None:
+        super().shut_down()
+        self._look_at(0)
 
-    def on_paste(self, event: events.Paste) -> None:
-        """Swallow pasted text: it decides nothing."""
-        event.stop()
-        self.note_keystroke()
-
-    def on_key(self, event: events.Key) -> None:
-        """Let a key through to its binding only when it is one deliberate press."""
-        now = self._clock()
-        follows_at_once = now - self._last_key < self._settle
-        self._last_key = now
-        if not _is_text(event):
-            return
-        early = follows_at_once or not self.armed or self._asked is not None
-        if self._shut or early or not self._binds(event.key):
-            self._begin_quiet_time()
-            event.stop()
-            event.prevent_default()
-
-    def _binds(self, key: str) -> bool:
-        binding = self.screen.active_bindings.get(key)
-        return binding is not None and binding.node is self
+    @override
+    def rearm(self) -> None:
+        self.stage = "call"
+        super().rearm()
+        self.scroll_home(animate=False)
 
     @override
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer only what can be decided now; a shut panel leaves Esc to the app."""
-        if action in ("approve", "deny", "edit", "always", "back") and self._shut:
+        if action in DECISIONS and self._shut:
             return False
-        if action in ("deny", "edit") and self.stage != "call":
-            return False
+        if action in ("deny", "edit", "full_screen"):
+            return self.stage != "always"
+        if action in ("next_mode", "open_or_fold"):
+            return self.stage != "always" and self._preview.kind == "diff"
         if action == "always":
-            return self._offers_always
+            return self._offers_always and self.stage == "call"
+        if action == "for_good":
+            return self.stage == "always"
         return True
 
     @property
     def _offers_always(self) -> bool:
         return self._always is not None and self._preview.problem is None
 
-    def _begin_quiet_time(self) -> None:
-        self.armed = False
-        self._quiet_since = self._clock()
-        self._forget_asked()
-        self._show_keys()
-        if self._arm_timer is not None:
-            self._arm_timer.stop()
-        if self._ready and not self._shut:
-            self._arm_timer = self.set_timer(self._arm_delay, self._try_to_arm)
-
-    def _try_to_arm(self) -> None:
-        left = self._quiet_since + self._arm_delay - self._clock()
-        if left > 0.005:
-            self._arm_timer = self.set_timer(left, self._try_to_arm)
-        elif self.has_focus and not self._shut:
-            self.armed = True
-
-    def _ask(self, decide: Callable[[], None]) -> None:
-        """Decide once it is clear that no other key follows at once."""
-        if not self.armed or self._shut:
-            return
-        self._asked = decide
-        self._show_keys()
-        self._settle_timer = self.set_timer(self._settle, self._decide)
-
-    def _decide(self) -> None:
-        decide, self._asked = self._asked, None
-        if decide is not None and self.armed and self.has_focus:
-            decide()
-
-    def _forget_asked(self) -> None:
-        self._asked = None
-        if self._settle_timer is not None:
-            self._settle_timer.stop()
-
     def _post(self, message: Message) -> None:
-        self._shut = True
-        self.add_class("-shut")
-        self.armed = False
+        self.shut_down()
         self.post_message(message)
-        self._show_keys()
 
     # --- actions ----------------------------------------------------------------------
 
     def action_approve(self) -> None:
-        """Approve the call, or confirm the pattern of ``a``."""
+        """Approve the call, or confirm what was asked for."""
         if self.stage == "always":
-            self._ask(lambda: self._post(self.AlwaysRequested(self)))
+            self.ask(lambda: self._post(self.AlwaysRequested(self)))
+        elif self.stage == "unseen" and self._wanted is not None:
+            self.ask(self._wanted)
         else:
-            self._ask(lambda: self._post(self.Approved(self)))
+            self.ask(lambda: self._once_seen(self._approve))
 
     def action_deny(self) -> None:
         """Ask for a correction."""
-        self._ask(lambda: self._post(self.DenyRequested(self)))
+        self.ask(lambda: self._post(self.DenyRequested(self)))
 
     def action_edit(self) -> None:
         """Ask for the arguments' editor."""
-        self._ask(lambda: self._post(self.EditRequested(self)))
+        self.ask(lambda: self._post(self.EditRequested(self)))
 
     def action_always(self) -> None:
-        """Show what would always be approved; the second time, confirm it."""
-        if self.stage == "always":
-            self.action_approve()
-        else:
-            self._ask(self._ask_for_always)
+        """Show what would always be approved."""
+        self.ask(lambda: self._once_seen(self._show_pattern))
+
+    def action_for_good(self) -> None:
+        """Approve exactly this call for good."""
+        self.ask(lambda: self._post(self.AlwaysRequested(self, for_good=True)))
 
     def action_back(self) -> None:
-        """Go back from the pattern to the call, or stop."""
-        self._forget_asked()
-        if self.stage == "always":
-            self.stage = "call"
-            self._begin_quiet_time()
+        """Go back to the call, or stop."""
+        self.forget_asked()
+        if self.stage != "call":
+            self._enter("call")
         else:
             self._post(self.StopRequested(self))
 
-    def _ask_for_always(self) -> None:
-        self.stage = "always"
-        self._begin_quiet_time()
+    def action_full_screen(self) -> None:
+        """Show the call on the whole screen."""
+        self.post_message(self.FullScreenRequested(self))
+
+    def action_next_mode(self) -> None:
+        """Go on to the next layout of the diff."""
+        self._mode = self.query_one(DiffView).next_mode()
+        self.call_after_refresh(self._show_title)
+
+    def action_open_or_fold(self) -> None:
+        """Open the unchanged lines, or fold them."""
+        self.query_one(DiffView).open_or_fold()
+        self.call_after_refresh(self._show_title)
+
+    def _approve(self) -> None:
+        self._post(self.Approved(self))
+
+    def _show_pattern(self) -> None:
+        self._enter("always")
+
+    def _enter(self, stage: Stage) -> None:
+        self.stage = stage
+        self.begin_quiet_time()
+
+    def _look_at(self, line: int) -> None:
+        """In the little room beside a box, show the change that is being made."""
+
+        def scroll() -> None:
+            for diff in self.query(DiffView) if self._shut else ():
+                self.scroll_to(y=diff.first_change(line) - 1, animate=False)
+
+        self.call_after_refresh(scroll)
+
+    def _once_seen(self, wanted: Callable[[], None]) -> None:
+        """Do what was asked for if the whole call has been on the screen, else ask once more."""
+        self._note_seen()
+        if self.seen:
+            wanted()
+        else:
+            self._wanted = wanted
+            self._enter("unseen")
+
+    def _note_seen(self) -> None:
+        """Take note of the end of the call being on the screen."""
+        try:
+            preview = self.query_one(".preview")
+        except NoMatches:
+            return
+        end = preview.virtual_region.bottom
+        if preview.size.height and self.scroll_y + self.scrollable_content_region.height >= end:
+            self.mark_seen()
 
     # --- what is shown ----------------------------------------------------------------
-
-    def watch_armed(self, armed: bool) -> None:
-        """Show whether the keys are armed."""
-        self._show_keys()
-        self.post_message(self.ArmedChanged(self, armed))
 
     def watch_stage(self, stage: Stage) -> None:
         """Show the pattern that ``a`` would approve, or hide it."""
         self.set_class(stage == "always", "-always")
-        if self._always is not None:
+        if stage == "always" and self._always is not None:
             pattern = Content.assemble(
-                ("Approve from now on, in this session, exactly this call:\n", "$quiet"),
-                (visible(self._always), "bold"),
+                ("From now on, run exactly this call without asking:\n", "$quiet"),
+                content(self._always, "bold"),
             )
             self.query_one(".pattern", Static).update(pattern)
             self.scroll_home(animate=False)
-        self._show_keys()
+        self.call_after_refresh(self._show_title)
+        self.show_keys()
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         """Say how much there is further down."""
@@ -362,24 +334,34 @@ class ProposalPanel(VerticalScroll, can_focus=True, can_focus_children=False):
     def on_resize(self) -> None:
         """Say how much there is further down."""
         self.call_after_refresh(self._show_title)
+        self.show_keys()
 
     def _describe(self) -> None:
         problem = self._preview.problem
         self.set_class(problem is not None, "-problem")
         self.query_one(".problem", Static).update(content(problem or ""))
         self._show_title()
-        self._show_keys()
+        self.show_keys()
 
     def _show_title(self) -> None:
-        name = visible(self._preview.tool, keep="")
-        title = visible(self._preview.title, keep="")
-        parts = [title if title.startswith(name) else f"{name} {title}".rstrip()]
+        if self.stage != "always":
+            self._note_seen()
+        if self.stage == "unseen" and self.seen:
+            self._enter("call")
+        parts = [self._preview.heading]
+        parts += ["before your last change"] if self._stale else []
         below = round(self.max_scroll_y - self.scroll_y)
         if below > 0:
-            parts.append(f"{below} more line{'' if below == 1 else 's'} below")
+            lines = "line" if below == 1 else "lines"
+            unread = self.stage == "unseen"
+            parts.append(
+                f"{below} {lines} not read yet" if unread else f"{below} more {lines} below"
+            )
         self.border_title = Content(" · ".join(parts))
 
-    def _show_keys(self) -> None:
+    @override
+    def show_keys(self) -> None:
+        """Show the keys in the border."""
         self.border_subtitle = self._keys()
 
     def _keys(self) -> Content:
@@ -387,15 +369,33 @@ class ProposalPanel(VerticalScroll, can_focus=True, can_focus_children=False):
             return Content("")
         if not self.has_focus:
             return Content("Tab to this call to decide")
-        if self.stage == "always":
-            pairs = [("y", "or"), ("a", "always approve this"), ("Esc", "back")]
-        else:
-            approve = "approve" if self._preview.problem is None else "approve anyway"
-            pairs = [("y", approve), ("n", "deny"), ("e", "edit")]
-            pairs += [("a", "always")] if self._offers_always else []
-            pairs.append(("Esc", "stop"))
-        keys = _key_line(pairs, self.armed)
+        keys = _key_line(self._pairs(), self.armed)
         return keys if self.armed else Content.assemble(("arming… ", "italic"), keys)
+
+    def _pairs(self) -> list[tuple[str, str]]:
+        if self.stage == "always":
+            return [("y", "this session"), ("g", "for good"), ("Esc", "back")]
+        if self.stage == "unseen":
+            return [("y", "anyway"), ("Space", "read on"), ("f", "full screen"), ("Esc", "back")]
+        approve = "approve" if self._preview.problem is None else "approve anyway"
+        pairs = [("y", approve), ("n", "deny"), ("e", "edit")]
+        pairs += [("a", "always")] if self._offers_always else []
+        pairs.append(("Esc", "stop"))
+        if self.size.width >= ROOM_FOR_FULL_SCREEN:
+            pairs.append(("f", "full screen"))
+        if self.size.width >= ROOM_FOR_LAYOUT and self._preview.kind == "diff":
+            pairs.append(("t", "layout"))
+        return pairs
+
+
+def _first_difference(before: str, after: str) -> int:
+    """Give the number of the line from which on two texts differ."""
+    common = 0
+    for one, other in zip(before, after, strict=False):
+        if one != other:
+            break
+        common += 1
+    return after.count("\n", 0, common) + 1
 
 
 def _key_line(pairs: list[tuple[str, str]], armed: bool) -> Content:
@@ -403,14 +403,7 @@ def _key_line(pairs: list[tuple[str, str]], armed: bool) -> Content:
     word_style = "$foreground" if armed else "$quiet"
     parts: list[str | tuple[str, str]] = []
     for key, word in pairs:
-        if parts and parts[-1] != (" or", word_style):
+        if parts:
             parts.append((" · ", "$quiet"))
-        elif parts:
-            parts.append(" ")
         parts += [(key, key_style), (f" {word}", word_style)]
     return Content.assemble(*parts)
-
-
-def _is_text(event: events.Key) -> bool:
-    """Say whether a key is one that typing produces."""
-    return event.is_printable or event.key in SWALLOWED

@@ -25,9 +25,13 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class Approve:
-    """Run the call; ``always`` remembers exactly this call for the session."""
+    """Run the call; ``always`` remembers exactly this call for the session.
+
+    ``for_good`` remembers it in this repository beyond the session.
+    """
 
     always: bool = False
+    for_good: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from ..events import AgentEvent, AtRest, Notice
 from ..store.journal import Journal, LessonRecord
 from ..store.log import log_to
 from ..store.paths import DataPaths
+from ..store.rules import RuleFile
 from ..tools import registry
 from ..workspace.repository import Repository, inspect, list_files, sweep
 from ..workspace.workspace import Workspace
@@ -110,6 +111,11 @@ class SessionController:
         """The notes that wait for the next correction."""
         return self._conversation.notes
 
+    @property
+    def approval(self) -> ApprovalController | None:
+        """Which calls run without asking; None until the folder is open."""
+        return self._approval
+
     def lessons(self) -> list[LessonRecord]:
         """Every lesson of this repository and model, oldest first, with its standing."""
         return self._journal.lessons() if self._journal else []
@@ -135,6 +141,11 @@ class SessionController:
                     f"{self.repository.root} is not a git repository; git cannot bring files back."
                 )
             )
+        self._approval = ApprovalController(
+            read_only_tools={name for name, tool in registry.TOOLS.items() if tool.read_only},
+            auto_approve_readonly=self.settings.auto_approve_readonly,
+            rules=RuleFile(self._paths.rules(self.repository.key, self.repository.root)),
+        )
         self._engine = EngineController(
             settings=self.settings,
             paths=self._paths,
@@ -409,15 +420,10 @@ class SessionController:
         self._lessons.reconcile()
 
     async def _new_turn(self) -> TurnController:
-        if self._engine is None or self._lessons is None or self.repository is None:
+        if not (self._engine and self._lessons and self._approval and self.repository):
             raise RuntimeError("the session has not been started")
         root = self.repository.root
         tools = registry.make_tools(self.settings.bash_timeout)
-        if self._approval is None:
-            self._approval = ApprovalController(
-                read_only_tools={name for name, tool in tools.items() if tool.read_only},
-                auto_approve_readonly=self.settings.auto_approve_readonly,
-            )
         room = self.loaded.context_tokens * 3 // 4 if self.loaded else 0
         self._conversation.system = await asyncio.to_thread(_read_prompt, self.repository, room)
         return TurnController(

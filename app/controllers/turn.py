@@ -293,17 +293,21 @@ class TurnController:
     async def _settle(self, decided: tuple[Proposal, Decision]) -> None:
         proposal, decision = decided
         match decision:
-            case Approve(always=always):
+            case Approve(always=always, for_good=for_good):
                 if always:
-                    self._approval.allow(proposal.call)
+                    self._tell(self._approval.allow(proposal.call, for_good=for_good))
                 await self._run(proposal)
             case Deny(correction=correction):
-                self._approval.deny(proposal.call)
+                self._tell(self._approval.deny(proposal.call))
                 await self._learn_from_denial(proposal, carried(correction))
             case Edit():
                 await self._learn_from_edit(proposal, _edited(proposal, decision))
         self._keep()
         self._check()
+
+    def _tell(self, problem: str | None) -> None:
+        if problem is not None:
+            self._present(Notice(problem, "warning"))
 
     # --- running ------------------------------------------------------------------------
 

@@ -300,8 +300,9 @@ class ChatScreen(ChatState):
             )  # fmt: skip
 
     async def action_interrupt(self) -> None:
-        """Stop what is under way."""
-        await self.session.interrupt()
+        """Go back to what waits for a decision, or else stop what is under way."""
+        if not self.query_one(DecisionDesk).take_focus():
+            await self.session.interrupt()
 
     async def on_proposal_panel_stop_requested(self) -> None:
         """Esc on a call decides nothing and stops the agent."""

@@ -17,10 +17,12 @@ from textual.widget import Widget
 
 from ...training.protocol import ToolCall
 from ...widgets.arguments_editor import ArgumentsEditor
+from ...widgets.call_preview import CallPreview
 from ...widgets.correction_box import CorrectionBox
-from ...widgets.proposal_panel import CallPreview, ProposalPanel
+from ...widgets.diff import DiffMode
+from ...widgets.proposal_panel import ProposalPanel
 from ..agent.proposal import Approve, Decision, Deny, Edit, Proposal
-from ..controllers.approval import pattern
+from ..controllers.approval import spelled_out
 from ..tools import registry
 from ..tools.base import Preview
 from ..workspace.workspace import Workspace
@@ -49,6 +51,8 @@ class DecisionDesk(Vertical):
     DecisionDesk.-busy { display: block; }
     DecisionDesk > ProposalPanel { max-height: 50vh; }
     DecisionDesk > ProposalPanel.-shut { max-height: 30vh; }
+    DecisionDesk > ArgumentsEditor { max-height: 50vh; }
+    DecisionDesk CodeArea { max-height: 30vh; }
     """
 
     def __init__(self, *, arm_delay: float, typing: Callable[[], bool]) -> None:
@@ -58,6 +62,7 @@ class DecisionDesk(Vertical):
         self._pending: asyncio.Future[Decision] | None = None
         self._proposal: Proposal | None = None
         self._workspace: Workspace | None = None
+        self._mode: DiffMode = "automatic"
         self.tool_error: str | None = None
 
     @property
@@ -66,13 +71,27 @@ class DecisionDesk(Vertical):
         found = self.query(ProposalPanel)
         return found.first() if found else None
 
+    def take_focus(self) -> bool:
+        """Give the keys back to what waits for the user; False where it has them already."""
+        panel = self.panel
+        boxes = self.query("CorrectionBox, ArgumentsEditor")
+        waiting = boxes.first() if boxes else panel
+        if waiting is None or waiting.has_focus_within:
+            return False
+        if panel is not None and waiting is panel and panel.shut:
+            return False
+        first = next((each for each in waiting.query("*") if each.focusable), waiting)
+        first.focus()
+        return True
+
     async def decide(self, proposal: Proposal, workspace: Workspace) -> Decision:
         """Show a proposal and wait for the user's decision; cancelled when interrupted."""
         self._proposal, self._workspace = proposal, workspace
         self._pending = asyncio.get_running_loop().create_future()
         panel = ProposalPanel(
             call_preview(proposal.call.name, proposal.preview),
-            always=pattern(proposal.call),
+            always=spelled_out(proposal.call),
+            mode=self._mode,
             arm_delay=self._arm_delay,
         )
         try:
@@ -83,6 +102,7 @@ class DecisionDesk(Vertical):
                 panel.focus()
             return await self._pending
         finally:
+            self._mode = panel.mode
             self._pending = self._proposal = None
             if self.is_attached:  # not on the way out of the program
                 self.remove_class("-busy")
@@ -118,7 +138,23 @@ class DecisionDesk(Vertical):
     def on_proposal_panel_always_requested(self, message: ProposalPanel.AlwaysRequested) -> None:
         """Run it, and exactly this call again without asking."""
         message.stop()
-        self._settle(Approve(always=True))
+        self._settle(Approve(always=True, for_good=message.for_good))
+
+    def on_proposal_panel_full_screen_requested(
+        self, message: ProposalPanel.FullScreenRequested
+    ) -> None:
+        """Show the call on the whole screen; it is decided in the panel."""
+        from .call import CallScreen
+
+        message.stop()
+        panel = message.panel
+
+        def back(seen: bool | None) -> None:
+            if seen:
+                panel.mark_seen()
+            panel.begin_quiet_time()
+
+        self.app.push_screen(CallScreen(panel.preview, panel.mode), back)
 
     async def on_proposal_panel_deny_requested(self, message: ProposalPanel.DenyRequested) -> None:
         """Ask what it should do instead."""
@@ -164,12 +200,19 @@ class DecisionDesk(Vertical):
         if self._proposal is None or self._workspace is None or self.panel is None:
             return
         call = self._edited(message.arguments)
-        if registry.validate(call) is None:
-            preview = await asyncio.to_thread(
-                registry.preview, registry.coerce(call), self._workspace
-            )
-            if self.panel is not None:
-                await self.panel.show_preview(call_preview(call.name, preview))
+        message.editor.use_language(language_of(call))
+        if registry.validate(call) is not None:
+            self.panel.mark_stale()
+            return
+        preview = await asyncio.to_thread(registry.preview, registry.coerce(call), self._workspace)
+        if self.panel is not None:
+            await self.panel.show_preview(call_preview(call.name, preview))
+
+    def on_arguments_editor_unreadable(self, message: ArgumentsEditor.Unreadable) -> None:
+        """Say that the preview is that of earlier arguments."""
+        message.stop()
+        if self.panel is not None:
+            self.panel.mark_stale()
 
     def on_arguments_editor_submitted(self, message: ArgumentsEditor.Submitted) -> None:
         """Run the call with these arguments."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from ...training.protocol import LessonResult, Outcome
@@ -10,6 +9,7 @@ from ...widgets.conversation import Conversation
 from ...widgets.entries import CallOutcome
 from ...widgets.stages import LessonStages, Tone
 from .. import events as said
+from ..agent.difference import show_edit
 from ..agent.proposal import Approve, Deny, Edit, Proposal
 from ..controllers.approval import pattern
 from .learning import LearningPanel, token_cells
@@ -201,17 +201,10 @@ def outcome_of(
         case Deny(correction=correction):
             return "denied", correction
         case Edit(arguments=arguments):
-            changed = {
-                name: value
-                for name, value in arguments.items()
-                if proposal.call.arguments.get(name) != value
-            }
-            return "edited", json.dumps(changed, ensure_ascii=False)
-        case Approve(always=always) if rule is None:
-            return (
-                "approved",
-                f"always, in this session: {pattern(proposal.call)}" if always else "",
-            )
+            return "edited", show_edit(proposal.call.arguments, arguments)
+        case Approve(always=always, for_good=for_good) if rule is None:
+            span = "for good" if for_good else "in this session"
+            return "approved", f"always, {span}: {pattern(proposal.call)}" if always else ""
         case _:
             return "rule", rule or ""
 

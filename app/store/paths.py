@@ -81,6 +81,14 @@ class DataPaths:
         """The conversations held in a repository."""
         return self.root / "sessions" / safe_name(repository)
 
+    def rules(self, repository: str, checkout: Path) -> Path:
+        """The calls that run without asking in one checkout of a repository.
+
+        Clones share their lessons but not these: the same command runs other code there.
+        """
+        where = hashlib.sha256(os.fsencode(checkout)).hexdigest()[:16]
+        return self.root / "rules" / safe_name(repository) / f"{where}.json"
+
     @property
     def logs(self) -> Path:
         """The folder of the logs."""

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from continualcode_tui.app.agent.difference import describe_edit
+from continualcode_tui.app.agent.difference import describe_edit, show_edit
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -44,3 +44,21 @@ def test_only_equal_arguments_have_no_description(
     before: dict[str, Any], after: dict[str, Any]
 ) -> None:
     assert (describe_edit(before, after) == "") == (before == after)
+
+
+def test_an_edit_is_shown_as_was_and_is() -> None:
+    before = {"path": "a", "limit": 3, "gone": 1, "content": "a\nb\nc\n"}
+    after = {"path": "a", "limit": 4, "content": "a\nB\nc\n", "more": True}
+    assert show_edit(before, after).split("\n") == [
+        "limit 3 → 4",
+        "gone left out",
+        "content",
+        " a",
+        "-b",
+        "+B",
+        " c",
+        "more True",
+    ]
+    long = show_edit({"content": ""}, {"content": "x\n" * 99})
+    assert long.split("\n")[-1] == "... and 89 more lines"
+    assert show_edit(before, before) == ""

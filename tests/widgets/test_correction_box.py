@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from continualcode_tui.widgets.call_preview import CallPreview
 from continualcode_tui.widgets.composer import Composer
 from continualcode_tui.widgets.correction_box import EMPTY, Chips, CorrectionBox
-from continualcode_tui.widgets.proposal_panel import CallPreview, ProposalPanel
+from continualcode_tui.widgets.proposal_panel import ProposalPanel
 from textual.containers import Vertical
 from textual.widgets import Static
 

@@ -6,9 +6,10 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+from continualcode_tui.widgets.call_preview import CallPreview
 from continualcode_tui.widgets.command_view import CommandView
 from continualcode_tui.widgets.diff import DiffView
-from continualcode_tui.widgets.proposal_panel import CallPreview, ProposalPanel
+from continualcode_tui.widgets.proposal_panel import ProposalPanel
 from textual.events import Key, Paste
 from textual.widgets import Input, Static
 
@@ -248,7 +249,7 @@ async def test_hostile_text_is_shown_and_not_obeyed(kind):
         await pilot.press("a")
         await until(lambda: panel.stage == "always", pilot)
         await settled(pilot)
-        assert screen_text(app).count("[/] [red]x[/red] [b +⟨ESC⟩[2J") >= 3
+        assert screen_text(app).count("[/] [red]x[/red] [b +⟨ESC⟩[2J") == 2
         await panel.show_preview(replace(preview, problem=HOSTILE))
         await settled(pilot)
         assert panel.stage == "call"
@@ -288,3 +289,112 @@ def test_snapshot(snap_compare, name: str, theme: str):
 
     size = (60, 18) if theme == "continual-light" else (80, 24)
     assert snap_compare(app, terminal_size=size, run_before=armed)
+
+
+LONG = CallPreview(
+    "write", "diff", "write n", before=None, after="".join(f"line {i}\n" for i in range(60))
+)
+
+
+async def test_a_call_that_was_not_read_to_its_end_asks_once_more():
+    clock = Clock()
+    app, panel = stage(LONG, clock=clock)
+
+    async def press(key: str) -> None:
+        clock.now += 1
+        await until(lambda: panel.armed, pilot)
+        clock.now += 1
+        await pilot.press(key)
+        await asyncio.sleep(2 * SETTLE)
+        await settled(pilot)
+
+    async with app.run_test(size=(60, 18)) as pilot:
+        for key in "ya":
+            await press(key)
+            assert panel.stage == "unseen"
+            assert "not read yet" in screen_text(app)
+            assert decisions(app) == []
+            await press("escape")
+            assert panel.stage == "call"
+        await press("y")
+        await press("y")
+        assert decisions(app) == ["Approved"]
+
+
+async def test_reading_to_the_end_is_enough():
+    clock = Clock()
+    app, panel = stage(LONG, clock=clock)
+    async with app.run_test(size=(60, 18)) as pilot:
+        clock.now += 1
+        await until(lambda: panel.armed, pilot)
+        assert not panel.seen
+        for _ in range(7):
+            clock.now += 1
+            await pilot.press("space")
+            await settled(pilot)
+        assert panel.seen
+        assert decisions(app) == []
+        clock.now += 1
+        await until(lambda: panel.armed, pilot)
+        await pilot.press("y")
+        await until(lambda: decisions(app) == ["Approved"], pilot)
+
+
+async def test_an_edited_preview_has_to_be_read_again():
+    app, panel = stage(WRITE)
+    async with app.run_test(size=(60, 18)) as pilot:
+        await until(lambda: panel.seen, pilot)
+        await panel.show_preview(LONG)
+        await settled(pilot)
+        assert not panel.seen
+        panel.mark_seen()
+        assert panel.seen
+        await panel.show_preview(WRITE)
+        await panel.show_preview(LONG)
+        assert panel.seen, "what was read once is not asked for again"
+
+
+@pytest.mark.parametrize(("key", "for_good"), [("y", False), ("g", True)])
+async def test_always_is_for_the_session_or_for_good(key: str, for_good: bool):
+    clock = Clock()
+    app, panel = stage(always="bash\n  command = 2 lines:\n  │ one\n  │ two", clock=clock)
+    async with app.run_test() as pilot:
+        clock.now += 1
+        await until(lambda: panel.armed, pilot)
+        await pilot.press("g")
+        await asyncio.sleep(2 * SETTLE)
+        assert decisions(app) == []
+        clock.now += 1
+        await until(lambda: panel.armed, pilot)
+        await pilot.press("a")
+        await until(lambda: panel.stage == "always", pilot)
+        await settled(pilot)
+        assert "│ one" in screen_text(app)
+        assert "│ two" in screen_text(app)
+        clock.now += 1
+        await until(lambda: panel.armed, pilot)
+        await pilot.press(key)
+        await until(lambda: decisions(app), pilot)
+        (message,) = app.of(ProposalPanel.AlwaysRequested)
+        assert isinstance(message, ProposalPanel.AlwaysRequested)
+        assert message.for_good is for_good
+
+
+async def test_view_keys_change_the_view_and_decide_nothing():
+    preview = replace(LONG, before=LONG.after, after=(LONG.after or "") + "more\n")
+    app, panel = stage(preview)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until(lambda: panel.armed, pilot)
+        await pilot.press("x")
+        await settled(pilot)
+        assert "line 5" in screen_text(app)
+        await asyncio.sleep(2 * SETTLE)
+        await pilot.press("t")
+        await until(lambda: panel.mode == "split", pilot)
+        await asyncio.sleep(2 * SETTLE)
+        await pilot.press("f")
+        await until(lambda: app.of(ProposalPanel.FullScreenRequested), pilot)
+        assert not panel.shut
+        assert panel.query_one(DiffView).mode == "split"
+        await panel.show_preview(replace(preview, after="other\n"))
+        assert panel.query_one(DiffView).mode == "split"

@@ -1,0 +1,135 @@
+"""How one line of a diff is painted: its numbers, its sign, its colours and its marks."""
+
+from __future__ import annotations
+
+import re
+
+from rich.segment import Segment
+from textual.content import Content, Span
+from textual.highlight import highlight
+from textual.strip import Strip
+from textual.style import Style
+from textual.widget import Widget
+
+from ..themes.syntax import SyntaxTheme
+from .cells import cut_points
+from .diff_rows import Row, split_lines
+from .painting import component_style, paint
+from .sanitise import HARMLESS, mark_of
+
+Colours = tuple[list[Content], list[Content]]
+
+SIGNS = {"added": "+", "removed": "-", "context": " ", "fold": " "}
+SIGN_WIDTH = 2
+TAB = 4
+# Beyond this many characters Pygments, which reads about 200 kB a second, is spared the work.
+LONGEST_HIGHLIGHTED = 300_000
+ENDING_MARKS = {"\r\n": "⟨CR⟩⟨LF⟩", "\n": "⟨LF⟩", "\r": "⟨CR⟩"}
+TRAILING = re.compile(r" +\Z")
+
+
+class RowPainter:
+    """Paints the rows of one diff for a widget that has the component classes of ``DiffView``.
+
+    ``colours`` are the coloured lines of both sides, empty as long as they are not known.
+    """
+
+    def __init__(self, widget: Widget, *, mark_endings: bool) -> None:
+        self._widget = widget
+        self._mark_endings = mark_endings
+        self.colours: Colours = ([], [])
+
+    def style(self, *names: str) -> Style:
+        """The widget's style with these component classes laid over it."""
+        style = self._widget.visual_style
+        for name in names:
+            style += component_style(self._widget, f"diff--{name}")
+        return style
+
+    def height(self, row: Row, room: int) -> int:
+        """How many lines a row takes when its text has this room."""
+        return len(cut_points(_display(row)[0] + self._ending(row), max(1, room)))
+
+    def paint(self, row: Row, numbers: str, width: int) -> list[Strip]:
+        """Paint a row after its numbers, wrapped to the width."""
+        base = self.style(row.kind)
+        body = self._coloured(row)
+        starts = cut_points(body.plain, max(1, width - len(numbers) - SIGN_WIDTH))
+        pieces = body.divide(starts[1:]) if len(starts) > 1 else [body]
+        number_style = self.style(row.kind, "number")
+        sign_style = base if row.kind == "context" else self.style(row.kind, f"{row.kind}-sign")
+        strips: list[Strip] = []
+        for i, piece in enumerate(pieces):
+            gutter = [
+                Segment(numbers if i == 0 else " " * len(numbers), number_style.rich_style),
+                Segment(f"{SIGNS[row.kind] if i == 0 else ' '} ", sign_style.rich_style),
+            ]
+            strips.append(paint(self._widget, piece, base, width, gutter))
+        return strips
+
+    def paint_words(self, text: Content, width: int, name: str) -> Strip:
+        """Paint one line of words, cut to the width."""
+        return paint(self._widget, text.truncate(width, ellipsis=True), self.style(name), width)
+
+    def _ending(self, row: Row) -> str:
+        if row.ending == "":
+            return " ⟵ no newline at the end"
+        return ENDING_MARKS[row.ending] if row.ending_changed and self._mark_endings else ""
+
+    def _coloured(self, row: Row) -> Content:
+        """Give a row's text with syntax colours and its changed characters marked."""
+        text, offsets = _display(row)
+        old, new = self.colours
+        lines, number = (old, row.old) if row.kind == "removed" else (new, row.new)
+        spans: list[Span] = []
+        if number is not None and number <= len(lines):
+            spans = [span for span in lines[number - 1].spans if span.style != "$text"]
+        shown = Content(text, spans=spans)
+        mark = Style.null()
+        if row.kind in ("added", "removed"):
+            mark = component_style(self._widget, f"diff--{row.kind}-changed")
+        for start, end in row.changed:
+            if offsets is None:
+                shown = shown.stylize(mark, start, end)
+            else:
+                shown = shown.stylize(mark, offsets[start], offsets[end])
+        ending = self._ending(row)
+        if ending:
+            style = mark if row.ending_changed else component_style(self._widget, "diff--fold")
+            shown = shown.append_text(ending, style)
+        return shown
+
+
+def highlight_lines(text: str, path: str) -> list[Content]:
+    """Give the lines of a text as they are shown, with syntax colours."""
+    if not text or len(text) > LONGEST_HIGHLIGHTED:
+        return []
+    shown = "\n".join(_expand(line.text, False)[0] for line in split_lines(text))
+    return highlight(shown, path=path or None, theme=SyntaxTheme).split("\n", allow_blank=True)
+
+
+def _display(row: Row) -> tuple[str, list[int] | None]:
+    return _expand(row.text, row.kind in ("added", "removed"))
+
+
+def _expand(text: str, mark_spaces: bool) -> tuple[str, list[int] | None]:
+    """Give a line as it is shown and, where that moved characters, each one's new offset.
+
+    Tabs are spaces up to the next tab stop. On changed rows tabs are arrows and spaces at the
+    end are dots, so that a change of white space can be seen; lengths stay the same.
+    """
+    if HARMLESS.fullmatch(text):
+        if mark_spaces and text.endswith(" "):
+            text = TRAILING.sub(lambda spaces: "·" * len(spaces.group()), text)
+        return text, None
+    shown: list[str] = []
+    offsets = [0]
+    for character in text:
+        if character == "\t":
+            size = TAB - offsets[-1] % TAB
+            mark = "→" + " " * (size - 1) if mark_spaces else " " * size
+        else:
+            mark = mark_of(character)
+        shown.append(mark)
+        offsets.append(offsets[-1] + len(mark))
+    return "".join(shown), offsets
