@@ -6,14 +6,19 @@ import math
 import time
 
 import pytest
-from continualcode_tui.widgets.heatmap import (
-    Heatmap,
-    HeatmapView,
+from continualcode_tui.widgets.heatmap import Heatmap, HeatmapView
+from continualcode_tui.widgets.heatmap_layout import lay_out, token_text, wanted_text
+from continualcode_tui.widgets.heatmap_scale import (
+    LEGENDS,
+    MODES,
+    Mode,
     TokenCell,
-    lay_out,
+    legend,
+    level_in,
     level_of,
+    likelihood_legend,
+    likelihood_level,
     readout,
-    token_text,
 )
 from hypothesis import given
 from hypothesis import strategies as st
