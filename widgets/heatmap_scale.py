@@ -128,7 +128,7 @@ def legend(mode: Mode, key: str = "m") -> Content:
 
 def likelihood_legend() -> Content:
     """Say what the colours of probabilities mean, within 56 columns."""
-    likely = [f" < {at:.0%} ".replace("%", " %") for at in LIKELY]
+    likely = [f" < {at:.0%} " for at in LIKELY]
     parts = [swatch(text, level) for text, level in zip(likely, range(-4, 0), strict=True)]
     return Content.assemble(("probability", "bold"), " ", *parts, (" likely ", "$quiet"))
 
@@ -169,5 +169,5 @@ def percent(value: float) -> str:
     if math.isnan(value):
         return "unknown"
     if 0 < value < 0.0005:
-        return "< 0.1 %"
-    return f"{value:.1%}".replace("%", " %")
+        return "< 0.1%"
+    return f"{value:.1%}"

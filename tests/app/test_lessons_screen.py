@@ -93,7 +93,7 @@ async def test_escape_stops_what_was_begun_here_and_then_goes_back(stage: Stage)
         await at.pilot.press("down", "down", "f")
         await at.until(lambda: isinstance(at.app.screen, ConfirmScreen), "the question")
         await at.pilot.press("y")
-        await at.until(lambda: "Learning: step" in at.text(), "the lesson")
+        await at.until(lambda: "● step" in at.text(), "the lesson")
         await at.pilot.press("escape")
         await at.until(lambda: "as it was before" in at.text(), "the way back")
         assert standings(at) == ["learned"] * 3
