@@ -203,9 +203,8 @@ class Heatmap(ScrollView, can_focus=True):
         self._point_at(event)
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
-        """Put the cursor on the token under the mouse, when it is the mouse that moved."""
-        if event.delta_x or event.delta_y:
-            self._point_at(event)
+        """Put the cursor on the token under the mouse."""
+        self._point_at(event)
 
     def _first_decision(self) -> int:
         """Give the token that the lesson was about, or the first."""
@@ -375,7 +374,14 @@ class HeatmapView(Vertical):
 
     def on_heatmap_mode_changed(self, event: Heatmap.ModeChanged) -> None:
         """Name the mode."""
-        self.query_one(".legend", Static).update(legend(event.mode))
+        self._name_mode(event.mode)
+
+    def on_resize(self) -> None:
+        """Say as much of the mode as there is room for."""
+        self._name_mode(self.heatmap.mode)
+
+    def _name_mode(self, mode: Mode) -> None:
+        self.query_one(".legend", Static).update(legend(mode, self.content_size.width))
 
     def _read_out(self) -> None:
         self.query_one(".readout", Static).update(self.heatmap.read_out())

@@ -84,53 +84,41 @@ def level_in(mode: Mode, cell: TokenCell) -> int:
 def swatch(text: str, level: int) -> tuple[str, str]:
     """Give a text in the colours and with the sign of a level."""
     side, sign = ("positive", "bold") if level > 0 else ("negative", "underline")
-    ink = "$heat-text " if abs(level) > 2 else ""
-    return text, f"{ink}on $heat-{side}-{abs(level)} {sign}"
+    ink = "$heat-text" if abs(level) > 2 else "$foreground"
+    return text, f"{ink} on $heat-{side}-{abs(level)} {sign}"
 
 
-LEGENDS: dict[Mode, tuple[str, Parts]] = {
-    "advantage": (
-        "advantage",
-        [
-            swatch(" much less ", -4),
-            swatch(" less ", -2),
-            swatch(" more ", 2),
-            swatch(" much more ", 4),
-            (" wanted", "$quiet"),
-        ],
-    ),
-    "change": (
-        "change in probability",
-        [
-            swatch(" fell far ", -4),
-            swatch(" fell ", -2),
-            swatch(" rose ", 2),
-            swatch(" rose far ", 4),
-        ],
-    ),
-    "teacher": (
-        "teacher's token",
-        [
-            swatch("said", REPLACED),
-            swatch(f"{INSTEAD}wanted", WANTED),
-            (" where they differ", "$quiet"),
-        ],
-    ),
+SCALES: dict[Mode, tuple[str, tuple[str, ...], str]] = {
+    "advantage": ("advantage", ("much less", "less", "more", "much more"), "wanted"),
+    "change": ("change in probability", ("fell far", "fell", "rose", "rose far"), ""),
 }
+"""The name of a mode, its words from far less to far more, and what they are said of."""
+SIGNS = ("−−", "−", "+", "++")
+STEPS = (-4, -2, 2, 4)
 
 
-def legend(mode: Mode, key: str = "m") -> Content:
-    """Name a mode and say what its colours and signs mean, within 56 columns."""
-    name, parts = LEGENDS[mode]
-    head: Parts = [(f"{key} ", "bold $primary"), (name, "bold"), (" ", "")]
-    return Content.assemble(*head, *parts)
+def legend(mode: Mode, width: int = 56, key: str = "m") -> Content:
+    """Name a mode and say what its colours and signs mean, shortly where it is narrow."""
+    if mode == "teacher":
+        said = [swatch("said", REPLACED), swatch(f"{INSTEAD}wanted", WANTED)]
+        name, parts, short = "teacher's token", [*said, (" where they differ", "$quiet")], said
+    else:
+        name, words, of = SCALES[mode]
+        parts = [swatch(f" {word} ", at) for word, at in zip(words, STEPS, strict=True)]
+        parts.append((f" {of}", "$quiet"))
+        short = [swatch(f" {sign} ", at) for sign, at in zip(SIGNS, STEPS, strict=True)]
+    head: Parts = [(f"{key} ", "bold $primary"), (name, "bold $foreground"), (" ", "")]
+    full = Content.assemble(*head, *parts).rstrip()
+    return full if full.cell_length <= width else Content.assemble(*head, *short)
 
 
 def likelihood_legend() -> Content:
     """Say what the colours of probabilities mean, within 56 columns."""
     likely = [f" < {at:.0%} " for at in LIKELY]
     parts = [swatch(text, level) for text, level in zip(likely, range(-4, 0), strict=True)]
-    return Content.assemble(("probability", "bold"), " ", *parts, (" likely ", "$quiet"))
+    return Content.assemble(
+        ("probability", "bold $foreground"), " ", *parts, (" likely ", "$quiet")
+    )
 
 
 def readout(index: int, total: int, cell: TokenCell) -> Content:

@@ -20,6 +20,8 @@ TICK = 0.2
 WAITING, CURRENT, PASSED = "○", "●", "✓"
 DONE, LEFT = "━", "─"
 WIDEST_BAR, NARROWEST_BAR = 30, 6
+ROOM = 46
+"""The columns that are kept for what stands beside the title and the bar."""
 STAGES_FROM = 70
 """From this width on the stages have a line of their own; below it one line says it all."""
 
@@ -140,12 +142,11 @@ class LessonStages(Widget):
 
     def _head(self, width: int, title: str, words: str) -> Content:
         """Give title, bar, words, time and key on one line; long words are cut."""
-        clock = f"{self.elapsed:.1f} s"
-        title = one_line(title, 40)
+        title, clock = one_line(title, 40), f"{self.elapsed:.1f} s"
         fixed = sum(len(part) + 2 for part in (title, clock, self._hint) if part)
-        words = one_line(words, max(1, width - fixed - NARROWEST_BAR - 2)) if words else ""
-        room = width - fixed - (Content(words).cell_length + 2 if words else 0)
-        size = max(NARROWEST_BAR, min(WIDEST_BAR, room))
+        # The words come and go; the bar keeps its size, so that it only grows.
+        size = max(NARROWEST_BAR, min(WIDEST_BAR, width - len(title) - ROOM))
+        words = one_line(words, max(1, width - fixed - size - 2)) if words else ""
         done = round(self._progress * size)
         return Content.assemble(
             (f"{title}  " if title else "", "bold"),

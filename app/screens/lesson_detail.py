@@ -12,8 +12,8 @@ from textual.widgets import Static
 
 from ...widgets.before_after import BeforeAfter
 from ...widgets.diff import DiffView
+from ...widgets.fact_list import FactList
 from ...widgets.heatmap import Heatmap, HeatmapView
-from ...widgets.sanitise import content, visible
 from ..lesson_words import call_text, facts, figures, short
 from .learning import token_cells
 from .transcript import cost_of
@@ -47,7 +47,7 @@ class LessonDetail(VerticalScroll):
 
     def compose(self) -> ComposeResult:
         """From what was said to what it did."""
-        yield Static(id="facts")
+        yield FactList(id="facts")
         with Vertical(id="calls", classes="part"):
             yield Static(id="calls-title", classes="title")
             yield DiffView(None, None, show_summary=False)
@@ -59,7 +59,7 @@ class LessonDetail(VerticalScroll):
             yield BeforeAfter()
         with Vertical(id="figures", classes="part"):
             yield Static(Content("figures"), classes="title")
-            yield Static(id="figure-rows")
+            yield FactList(id="figure-rows")
 
     @property
     def heatmap(self) -> Heatmap:
@@ -68,14 +68,13 @@ class LessonDetail(VerticalScroll):
 
     def show(self, record: LessonRecord, records: Sequence[LessonRecord]) -> None:
         """Show a lesson; ``records`` are those that it may name."""
-        self.scroll_home(animate=False)
         result = record.result
         rows = [
             (name, short(text) if name == "id" else text) for name, text in facts(record, records)
         ]
         if result is not None:
             rows.append(("cost", cost_of(result)))
-        self.query_one("#facts", Static).update(_rows(rows))
+        self.query_one("#facts", FactList).show(rows)
         self._show_calls(record)
         self._cells = token_cells(result.tokens) if result else []
         for part in ("#tokens", "#sides"):
@@ -84,15 +83,29 @@ class LessonDetail(VerticalScroll):
         self._sides_due = True
         self.query_one("#figures").set_class(result is not None, "-there")
         if result is not None:
-            self.query_one("#figure-rows", Static).update(_rows(figures(result)))
+            self.query_one("#figure-rows", FactList).show(figures(result))
         self.open(opened=self.has_class("-opened"))
 
     def open(self, *, opened: bool) -> None:
         """Show the whole of it, or what fits beside the list."""
         self.set_class(opened, "-opened")
+        self.scroll_home(animate=False)
         if opened and self._sides_due:
             self._sides_due = False
             self.query_one(BeforeAfter).show(self._cells)
+
+    def next_view(self) -> None:
+        """Let the heatmap's colours say the next thing, and bring it into view."""
+        self.heatmap.action_next_mode()
+        self._reveal()
+
+    def jump(self, by: int) -> None:
+        """Go to another decision in the heatmap, and bring it into view."""
+        self.heatmap.action_jump(by)
+        self._reveal()
+
+    def _reveal(self) -> None:
+        self.scroll_to_widget(self.query_one("#tokens"), animate=False)
 
     def _show_calls(self, record: LessonRecord) -> None:
         """Show the denied call against the retry that did not see the correction."""
@@ -106,12 +119,6 @@ class LessonDetail(VerticalScroll):
         if denied == proof:
             words = f"the retry made the {said} again"
         self.query_one("#calls-title", Static).update(Content(words))
-        self.query_one(DiffView).show(denied, proof)
-
-
-def _rows(rows: Sequence[tuple[str, str]]) -> Content:
-    lines = [
-        Content.assemble((f"{name:<11}", "$quiet"), content(visible(text).strip()), "\n")
-        for name, text in rows
-    ]
-    return Content("").join(lines).rstrip()
+        diff = self.query_one(DiffView)
+        diff.display = denied != proof
+        diff.show(denied, proof)

@@ -59,9 +59,9 @@ class LessonsScreen(Screen[None]):
         Binding("r", "replay", "replay", id="lessons.replay"),
         Binding("c", "check", "check", id="lessons.check"),
         Binding("slash", "filter", "filter", key_display="/", id="lessons.filter"),
-        Binding("m", "heatmap('next_mode')", "next view", show=False, id="lessons.mode"),
-        Binding("[", "heatmap('jump', -1)", "decision", show=False, id="lessons.previous"),
-        Binding("]", "heatmap('jump', 1)", "decision", show=False, id="lessons.next"),
+        Binding("m", "next_view", "next view", show=False, id="lessons.mode"),
+        Binding("[", "jump(-1)", "decision", show=False, id="lessons.previous"),
+        Binding("]", "jump(1)", "decision", show=False, id="lessons.next"),
     ]
     DEFAULT_CSS = """
     LessonsScreen {
@@ -73,7 +73,7 @@ class LessonsScreen(Screen[None]):
             width: 40%; height: 1fr; border: none; padding: 0;
             text-wrap: nowrap; text-overflow: ellipsis; scrollbar-size-vertical: 1;
         }
-        OptionList:nocolor > .option-list--option-highlighted { text-style: reverse; }
+        OptionList > .option-list--option { padding: 0 1; }
         LessonDetail { width: 60%; border-left: solid $panel; }
         LessonDetail:focus { border-left: solid $primary; }
         LessonStages { padding: 0 1; background: $surface; }
@@ -196,7 +196,7 @@ class LessonsScreen(Screen[None]):
                 self._tell(message if fraction is None else f"{message} · {fraction:.0%}")
             case said.LessonStarted(lesson=lesson):
                 self._tell("")
-                stages.start(f"Learning “{one_line(lesson.correction, 24)}”")
+                stages.start(f"Learning “{one_line(lesson.correction, 16)}”")
             case said.LessonStage(stage=stage, detail=detail, elapsed=elapsed):
                 stages.enter(stage, detail, elapsed)
             case said.LessonFinished(result=result):
@@ -279,7 +279,8 @@ class LessonsScreen(Screen[None]):
             lessons = counted(len(later), "later lesson is", "later lessons are")
             names = [f"\n  “{one_line(corrections.get(name, '?'), 50)}”" for name in later[:NAMED]]
             more = [f"\n  and {len(later) - NAMED} more"] if len(later) > NAMED else []
-            parts.append(Content(f", and {lessons} learned again one by one:"))
+            one_by_one = " one by one" if len(later) > 1 else ""
+            parts.append(Content(f", and {lessons} learned again{one_by_one}:"))
             parts.append(("".join(names + more), "$quiet"))
         end = "\n\nShould" if later else ". Should"
         parts.append(Content(f"{end} that fail or be stopped, everything stays as it is."))
@@ -307,12 +308,15 @@ class LessonsScreen(Screen[None]):
         field.value = ""
         self.query_one(OptionList).focus()
 
-    def action_heatmap(self, action: str, by: int | None = None) -> None:
-        """Let the heatmap go on to its next view, or to another decision."""
-        if self._selected() is None:
-            return
-        heatmap = self.query_one(LessonDetail).heatmap
-        getattr(heatmap, f"action_{action}")(*(() if by is None else (by,)))
+    def action_next_view(self) -> None:
+        """Let the colours of the heatmap say the next thing."""
+        if self._selected() is not None:
+            self.query_one(LessonDetail).next_view()
+
+    def action_jump(self, by: int) -> None:
+        """Go to the next decision in the heatmap, or back."""
+        if self._selected() is not None:
+            self.query_one(LessonDetail).jump(by)
 
     def action_show(self) -> None:
         """Open the lesson at full width."""
