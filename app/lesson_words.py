@@ -126,10 +126,11 @@ def outcome_line(record: LessonRecord) -> str:
     return " · ".join(part for part in parts if part)
 
 
-def matches(record: LessonRecord, wanted: str) -> bool:
+def matches(record: LessonRecord, outcome: str, wanted: str) -> bool:
     """Whether every word that is wanted stands in a lesson's correction, request or outcome."""
-    text = f"{record.lesson.correction} {request_of(record)} {outcome_line(record)}".casefold()
-    return all(word in text for word in wanted.casefold().split())
+    words = wanted.casefold().split()
+    text = f"{record.lesson.correction} {request_of(record)} {outcome}".casefold() if words else ""
+    return all(word in text for word in words)
 
 
 def request_of(record: LessonRecord) -> str:

@@ -98,6 +98,7 @@ class LessonsScreen(Screen[None]):
         self._session = session
         self._every: list[LessonRecord] = []
         self._records: list[LessonRecord] = []
+        self._outcomes: dict[str, tuple[LessonRecord, str]] = {}
         self._work: Worker[Any] | None = None
 
     def compose(self) -> ComposeResult:
@@ -128,7 +129,9 @@ class LessonsScreen(Screen[None]):
         listing, before = self.query_one(OptionList), self._selected()
         wanted = self.query_one(Input).value
         self._every = list(reversed(self._session.lessons()))
-        self._records = [record for record in self._every if matches(record, wanted)]
+        self._records = [
+            record for record in self._every if matches(record, self._outcome(record), wanted)
+        ]
         nothing = f"No lesson has the words “{one_line(wanted, 40)}”. Esc shows all."
         empty = self.query_one("#empty", Static)
         empty.update(nothing if self._every else EMPTY)
@@ -145,6 +148,13 @@ class LessonsScreen(Screen[None]):
         elif self.has_class("-showing"):
             self._fold()
 
+    def _outcome(self, record: LessonRecord) -> str:
+        """What came of a lesson, read out of its texts once: a filter asks at every key."""
+        known = self._outcomes.get(record.lesson.id)
+        if known is None or known[0] is not record:
+            known = self._outcomes[record.lesson.id] = (record, outcome_line(record))
+        return known[1]
+
     def _count(self) -> str:
         if not self._every:
             return ""
@@ -158,7 +168,7 @@ class LessonsScreen(Screen[None]):
         """The correction, and below it what came of it; without colours, for the cursor's."""
         text = one_line(record.lesson.correction, 120)
         if not record.lost or record.check is None:
-            below = one_line(outcome_line(record), 160)
+            below = one_line(self._outcome(record), 160)
             return Option(Content(f"{SIGNS[record.standing]} {text}\n  {below}"))
         names = [each for each in self._every if each.lesson.id in record.check.suspects]
         later = "a later one"

@@ -9,10 +9,14 @@ from typing import Any
 
 import pytest
 from continualcode_tui.app.agent.proposal import Deny
-from continualcode_tui.app.lesson_words import call_text
+from continualcode_tui.app.lesson_words import call_text, matches
 from continualcode_tui.app.screens.chat import ChatScreen
 from continualcode_tui.app.screens.confirm import ConfirmScreen
 from continualcode_tui.app.screens.lessons import LessonsScreen
+from continualcode_tui.app.store.journal import LessonRecord
+from continualcode_tui.training.protocol import Completion, Lesson
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ..controllers.support import Stage, call
 from .test_screen import Driver, running
@@ -187,3 +191,23 @@ async def test_a_lesson_can_be_read_at_every_width(stage: Stage, size: tuple[int
         await at.pilot.press("escape")
         await at.until(lambda: not at.app.screen.has_class("-showing"), "the list")
         assert isinstance(at.app.screen, LessonsScreen)
+
+
+@given(st.text("abÄ é日\t"), st.text("aB "), st.data())
+def test_a_filter_finds_any_words_of_the_correction(
+    correction: str, outcome: str, data: st.DataObject
+) -> None:
+    record = record_of(correction)
+    words = data.draw(st.permutations(f"{correction} {outcome}".split()))
+    assert matches(record, outcome, " ".join(words).swapcase())
+    assert not matches(record, outcome, " ".join([*words, "\u2603x"]))
+
+
+def record_of(correction: str) -> LessonRecord:
+    said = Completion(
+        tokens=(), logprobs=(), text="Done.", stop_reason="stop", prompt_tokens=1, seconds=0
+    )
+    lesson = Lesson(
+        id="1", kind="deny", messages=(), tools=(), completion=said, correction=correction
+    )
+    return LessonRecord(lesson=lesson, time=0)
