@@ -91,6 +91,48 @@ def call_words(text: str) -> str:
     return f"{call.name} {json.dumps(call.arguments)}" if call else text
 
 
+def call_text(text: str) -> str:
+    """The call in a turn with one argument a line, to be compared; else the turn."""
+    call = parse_turn(text).call
+    if call is None:
+        return text.strip() + "\n"
+    lines = [call.name]
+    for name, value in call.arguments.items():
+        shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        if "\n" in shown:
+            lines += [f"{name}:", *(f"  {line}" for line in shown.removesuffix("\n").split("\n"))]
+        else:
+            lines.append(f"{name}: {shown}")
+    return "\n".join(lines) + "\n"
+
+
+def call_in_short(text: str) -> str:
+    """The call in a turn as a few words: the tool and what it is given."""
+    call = parse_turn(text).call
+    if call is None:
+        return " ".join(text.split())
+    return " ".join([call.name, *(" ".join(str(each).split()) for each in call.arguments.values())])
+
+
+def outcome_line(record: LessonRecord) -> str:
+    """Outcome, present standing and proof of a lesson on one line."""
+    result = record.result
+    words = STANDINGS[record.standing]
+    if record.standing in ("undone", "forgotten") and result and result.outcome == "learned":
+        words = f"learned, then {words}"
+    retry = result.retry if result else None
+    name = "proof" if result and result.proved else "retry"
+    parts = [words, hold(record), f"{name}: {call_in_short(retry.text)}" if retry else ""]
+    return " · ".join(part for part in parts if part)
+
+
+def matches(record: LessonRecord, outcome: str, wanted: str) -> bool:
+    """Whether every word that is wanted stands in a lesson's correction, request or outcome."""
+    words = wanted.casefold().split()
+    text = f"{record.lesson.correction} {request_of(record)} {outcome}".casefold() if words else ""
+    return all(word in text for word in words)
+
+
 def request_of(record: LessonRecord) -> str:
     """What the user had asked for."""
     messages = reversed(record.lesson.messages)

@@ -1,22 +1,19 @@
-"""What each token of a corrected completion was worth to the teacher.
+"""What each token of a corrected completion was worth to the teacher, and what it became.
 
-The advantage of a token is log p(teacher) − log p(student) in nats. Blue and bold: the teacher
-wants it more; orange and underlined: the teacher wants it less. Bold and underline say it
-without colour.
+The modes (advantage, change in probability, the teacher's token) and the words for them lie in
+``heatmap_scale``, the breaking into lines in ``heatmap_layout``; here are painting and cursor.
 """
 
 from __future__ import annotations
 
-import math
-from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
-from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style as RichStyle
 from textual import events
+from textual.actions import SkipAction
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -29,79 +26,13 @@ from textual.strip import Strip
 from textual.widgets import Static
 from typing_extensions import override
 
-from .cells import cut_points
+from .heatmap_layout import Line, Piece, lay_out, token_text, wanted_text
+from .heatmap_scale import MODES, WANTED, Mode, TokenCell, legend, level_in, readout
 from .painting import component_style
-from .sanitise import visible
-
-# Where each of the four levels begins, in nats.
-LEVELS = (0.1, 0.5, 1.5, 4.0)
-NEWLINE = "↵"
-
-
-@dataclass(frozen=True, slots=True)
-class TokenCell:
-    """One token: its advantage, the student's probability before and after the lesson."""
-
-    text: str
-    advantage: float
-    before: float
-    after: float
-    teacher_token: str
-    teacher: float | None = None
-
-
-class Piece(NamedTuple):
-    """A part of a token on one line."""
-
-    token: int
-    text: str
-    start: int
-    width: int
-
-
-def level_of(advantage: float) -> int:
-    """Give a level from -4 to 4; what is not a number has none."""
-    if not math.isfinite(advantage):
-        return 0 if math.isnan(advantage) else int(math.copysign(4, advantage))
-    level = bisect_right(LEVELS, abs(advantage))
-    return level if advantage > 0 else -level
-
-
-def token_text(text: str) -> str:
-    """Give a token as it is shown; newlines stay visible and break the line."""
-    return visible(text.replace("\t", "→"), keep="\n").replace("\n", f"{NEWLINE}\n")
-
-
-def lay_out(texts: Iterable[str], width: int) -> list[list[Piece]]:
-    """Break tokens into lines of a width, after newlines and where a line is full."""
-    lines: list[list[Piece]] = [[]]
-    used = 0
-    for token, text in enumerate(texts):
-        for number, part in enumerate(text.split("\n") if "\n" in text else (text,)):
-            if number:
-                lines.append([])
-                used = 0
-            size = len(part) if part.isascii() else cell_len(part)
-            if used and used + size > width:
-                lines.append([])
-                used = 0
-            if size <= width:
-                if part:
-                    lines[-1].append(Piece(token, part, used, size))
-                used += size
-                continue
-            starts = cut_points(part, width)
-            for start, end in zip(starts, [*starts[1:], len(part)], strict=True):
-                if used:
-                    lines.append([])
-                cut = part[start:end]
-                used = cell_len(cut)
-                lines[-1].append(Piece(token, cut, 0, used))
-    return lines
 
 
 class Heatmap(ScrollView, can_focus=True):
-    """The tokens as text, coloured by advantage, with a cursor that the arrow keys move."""
+    """The tokens as text, coloured by a figure, with a cursor that keys and mouse move."""
 
     @dataclass
     class CursorMoved(Message):
@@ -111,7 +42,15 @@ class Heatmap(ScrollView, can_focus=True):
         index: int
         cell: TokenCell
 
+    @dataclass
+    class ModeChanged(Message):
+        """The colours say something else now."""
+
+        heatmap: Heatmap
+        mode: Mode
+
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("m", "next_mode", "Next view", show=False, id="heatmap.mode"),
         Binding("left", "move(-1)", "Previous token", show=False, id="heatmap.left"),
         Binding("right", "move(1)", "Next token", show=False, id="heatmap.right"),
         Binding("up", "move_line(-1)", "Line up", show=False, id="heatmap.up"),
@@ -120,8 +59,8 @@ class Heatmap(ScrollView, can_focus=True):
         Binding("pagedown", "move_page(1)", "Page down", show=False, id="heatmap.pagedown"),
         Binding("home", "move_to(0)", "First token", show=False, id="heatmap.home"),
         Binding("end", "move_to(-1)", "Last token", show=False, id="heatmap.end"),
-        Binding("[", "jump(-1)", "Previous strong token", show=False, id="heatmap.previous"),
-        Binding("]", "jump(1)", "Next strong token", show=False, id="heatmap.next"),
+        Binding("[", "jump(-1)", "Previous decision", show=False, id="heatmap.previous"),
+        Binding("]", "jump(1)", "Next decision", show=False, id="heatmap.next"),
     ]
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
@@ -158,23 +97,28 @@ class Heatmap(ScrollView, can_focus=True):
     """
 
     cursor: reactive[int] = reactive(0, init=False)
+    mode: reactive[Mode] = reactive[Mode]("advantage", init=False)
 
     def __init__(
         self,
         cells: Sequence[TokenCell] = (),
         *,
+        modes: Sequence[Mode] = MODES,
         name: str | None = None,
         id: str | None = None,
         classes: str | None = None,
     ) -> None:
         super().__init__(name=name, id=id, classes=classes)
-        self._lines: list[list[Piece]] = [[]]
+        self._modes = tuple(modes)
+        self.set_reactive(Heatmap.mode, self._modes[0])
+        self._lines: list[Line] = [[]]
         self._line_of: list[int] = []
-        self._layouts: dict[int, list[list[Piece]]] = {}
+        self._layouts: dict[int, list[Line]] = {}
         self._laid_out = -1
         self._strips: dict[int, Strip] = {}
         self._level_styles: dict[int, RichStyle] = {}
         self._set_cells(cells)
+        self.set_reactive(Heatmap.cursor, self._first_decision())
 
     @property
     def cells(self) -> tuple[TokenCell, ...]:
@@ -185,8 +129,15 @@ class Heatmap(ScrollView, can_focus=True):
         """Show other tokens."""
         self._set_cells(cells)
         self._laid_out = -1
-        self.cursor = 0
+        self.cursor = self._first_decision()
         self.refresh(layout=True)
+        self.call_after_refresh(self._reveal)
+
+    def read_out(self) -> Content:
+        """Say all that is known of the token at the cursor."""
+        if not self._cells:
+            return Content()
+        return readout(self.cursor, len(self._cells), self._cells[self.cursor])
 
     def notify_style_update(self) -> None:
         """Forget painted lines when the theme changes."""
@@ -202,6 +153,7 @@ class Heatmap(ScrollView, can_focus=True):
     def on_resize(self) -> None:
         """Wrap the tokens to the new width."""
         self._lay_out(self.scrollable_content_region.width)
+        self.call_after_refresh(self._reveal)
 
     def render_line(self, y: int) -> Strip:
         """Paint one line, from the cache where it has been painted before."""
@@ -223,22 +175,51 @@ class Heatmap(ScrollView, can_focus=True):
 
     def watch_cursor(self, old: int, new: int) -> None:
         """Paint both lines again and tell where the cursor is."""
+        self._lay_out(self.scrollable_content_region.width)
         for token in (old, new):
             for number in self._lines_of(token):
                 self._strips.pop(number, None)
-        self.refresh()
-        if not self._cells:
-            return
-        line = self._lines_of(new)
-        if line:
-            region = Region(0, line[0], 1, len(line))
-            self.scroll_to_region(region, animate=False, force=True)
-        self.post_message(self.CursorMoved(self, new, self._cells[new]))
+                self.refresh_lines(number)
+        self._reveal()
+        if self._cells:
+            self.post_message(self.CursorMoved(self, new, self._cells[new]))
+
+    def watch_mode(self) -> None:
+        """Paint everything anew; the teacher's tokens take room of their own."""
+        self._layouts.clear()
+        self._laid_out = -1
+        self.refresh(layout=True)
+        self.call_after_refresh(self._reveal)
+        self.post_message(self.ModeChanged(self, self.mode))
+
+    def action_next_mode(self) -> None:
+        """Let the colours say the next thing."""
+        if len(self._modes) < 2:
+            raise SkipAction
+        self.mode = self._modes[(self._modes.index(self.mode) + 1) % len(self._modes)]
 
     def on_click(self, event: events.Click) -> None:
         """Put the cursor on the token that was clicked."""
+        self._point_at(event)
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        """Put the cursor on the token under the mouse."""
+        self._point_at(event)
+
+    def _first_decision(self) -> int:
+        """Give the token that the lesson was about, or the first."""
+        return next((index for index, cell in enumerate(self._cells) if cell.decides), 0)
+
+    def _reveal(self) -> None:
+        """Bring the cursor into view."""
+        line = self._lines_of(self.cursor)
+        if line:
+            region = Region(0, line[0], 1, len(line))
+            self.scroll_to_region(region, animate=False, force=True)
+
+    def _point_at(self, event: events.MouseEvent) -> None:
         number = event.y + self.scroll_offset.y
-        if number < len(self._lines):
+        if 0 <= number < len(self._lines):
             for piece in self._lines[number]:
                 if piece.start <= event.x < piece.start + piece.width:
                     self.cursor = piece.token
@@ -269,10 +250,10 @@ class Heatmap(ScrollView, can_focus=True):
         self.action_move_line(by * max(1, self.size.height - 1))
 
     def action_jump(self, direction: int) -> None:
-        """Move to the next token that the teacher strongly wants more or less."""
+        """Move to the next token at which the teacher prefers another one."""
         index = self.cursor + direction
         while 0 <= index < len(self._cells):
-            if abs(level_of(self._cells[index].advantage)) >= 3:
+            if self._cells[index].decides:
                 self.cursor = index
                 return
             index += direction
@@ -282,14 +263,20 @@ class Heatmap(ScrollView, can_focus=True):
     def _set_cells(self, cells: Sequence[TokenCell]) -> None:
         self._cells = tuple(cells)
         self._texts = [token_text(cell.text) for cell in self._cells]
+        self._wanted = {
+            index: wanted_text(cell.teacher_token)
+            for index, cell in enumerate(self._cells)
+            if cell.decides
+        }
         self._layouts.clear()
 
-    def _lines_at(self, width: int) -> list[list[Piece]]:
+    def _lines_at(self, width: int) -> list[Line]:
         """Give the lines at a width; the widths with and without a scrollbar are both asked for."""
         if width not in self._layouts:
             if len(self._layouts) > 3:
                 self._layouts.clear()
-            self._layouts[width] = lay_out(self._texts, width)
+            wanted = self._wanted if self.mode == "teacher" else None
+            self._layouts[width] = lay_out(self._texts, width, wanted)
         return self._layouts[width]
 
     def _lay_out(self, width: int) -> None:
@@ -322,7 +309,7 @@ class Heatmap(ScrollView, can_focus=True):
     def _paint(self, number: int, width: int, base: RichStyle) -> Strip:
         segments: list[Segment] = []
         for piece in self._lines[number]:
-            level = level_of(self._cells[piece.token].advantage)
+            level = WANTED if piece.wanted else level_in(self.mode, self._cells[piece.token])
             style = self._level_style(level)
             if piece.token == self.cursor:
                 style += component_style(self, "heatmap--cursor").rich_style
@@ -368,69 +355,33 @@ class HeatmapView(Vertical):
 
     def compose(self) -> ComposeResult:
         """Lay out the legend, the heatmap and the readout."""
-        yield Static(legend(), classes="legend")
+        yield Static(legend(MODES[0]), classes="legend")
         yield Heatmap(self._first_cells)
         yield Static(classes="readout")
 
     def on_mount(self) -> None:
-        """Read out the first token."""
-        if self._first_cells:
-            self._read_out(0, self._first_cells[0])
+        """Read out the token that the lesson was about."""
+        self._read_out()
 
     def show(self, cells: Sequence[TokenCell]) -> None:
         """Show other tokens."""
         self.heatmap.show(cells)
-        if cells:
-            self._read_out(0, cells[0])
+        self._read_out()
 
-    def on_heatmap_cursor_moved(self, event: Heatmap.CursorMoved) -> None:
+    def on_heatmap_cursor_moved(self) -> None:
         """Read out the token at the cursor."""
-        self._read_out(event.index, event.cell)
+        self._read_out()
 
-    def _read_out(self, index: int, cell: TokenCell) -> None:
-        total = len(self.heatmap.cells) if self.query(Heatmap) else len(self._first_cells)
-        self.query_one(".readout", Static).update(readout(index, total, cell))
+    def on_heatmap_mode_changed(self, event: Heatmap.ModeChanged) -> None:
+        """Name the mode."""
+        self._name_mode(event.mode)
 
+    def on_resize(self) -> None:
+        """Say as much of the mode as there is room for."""
+        self._name_mode(self.heatmap.mode)
 
-def legend() -> Content:
-    """Say what the colours and signs mean."""
-    return Content.assemble(
-        ("less wanted", "$heat-text on $heat-negative-4 underline"),
-        " ",
-        ("more wanted", "bold $heat-text on $heat-positive-4"),
-        (" by the teacher · arrows, [ ] move", "$quiet"),
-    )
+    def _name_mode(self, mode: Mode) -> None:
+        self.query_one(".legend", Static).update(legend(mode, self.content_size.width))
 
-
-def readout(index: int, total: int, cell: TokenCell) -> Content:
-    """Say all that is known of one token."""
-    token = _quoted(cell.text)
-    parts: list[tuple[str, str]] = [
-        (f"{index + 1}/{total} ", "$quiet"),
-        (token, "bold"),
-        (f"  advantage {_signed(cell.advantage)} nats", ""),
-        (f"  probability {_percent(cell.before)} → {_percent(cell.after)}", ""),
-    ]
-    if cell.teacher is not None:
-        parts.append((f", teacher {_percent(cell.teacher)}", ""))
-    if cell.teacher_token == cell.text:
-        parts.append(("\nthe teacher prefers it too", "$quiet"))
-    else:
-        parts += [("\nthe teacher prefers ", "$quiet"), (_quoted(cell.teacher_token), "bold")]
-    return Content.assemble(*parts)
-
-
-def _quoted(text: str) -> str:
-    return f"“{visible(text.replace(chr(10), NEWLINE), keep='')}”"
-
-
-def _signed(value: float) -> str:
-    return "unknown" if math.isnan(value) else f"{value:+.2f}".replace("-", "−")
-
-
-def _percent(value: float) -> str:
-    if math.isnan(value):
-        return "unknown"
-    if 0 < value < 0.0005:
-        return "< 0.1 %"
-    return f"{value:.1%}".replace("%", " %")
+    def _read_out(self) -> None:
+        self.query_one(".readout", Static).update(self.heatmap.read_out())

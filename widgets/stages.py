@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Literal
@@ -17,6 +18,14 @@ STAGES: tuple[str, ...] = ("prepare", "gate", "snapshot", "step", "guard", "retr
 Tone = Literal["success", "warning", "error", "plain"]
 TICK = 0.2
 WAITING, CURRENT, PASSED = "○", "●", "✓"
+DONE, LEFT = "━", "─"
+WIDEST_BAR, NARROWEST_BAR = 30, 6
+ROOM = 46
+"""The columns that are kept for what stands beside the title and the bar."""
+STAGES_FROM = 70
+"""From this width on the stages have a line of their own; below it one line says it all."""
+
+COUNTED = re.compile(r"\b(\d{1,6}) of (?:at most )?(\d{1,6})\b")
 STYLES: dict[Tone, str] = {
     "success": "$text-success",
     "warning": "$text-warning",
@@ -26,9 +35,10 @@ STYLES: dict[Tone, str] = {
 
 
 class LessonStages(Widget):
-    """One line of stages with the current one marked, and one line of detail.
+    """A line with a bar of progress and, where there is room, one of stages.
 
     ``start()`` begins a lesson, ``enter()`` moves to a stage, ``finish()`` says what came of it.
+    A lesson goes back from a retry to another step; the bar does not.
     The clock ticks five times a second, and only while a lesson runs.
     """
 
@@ -50,7 +60,7 @@ class LessonStages(Widget):
         self,
         stages: Sequence[str] = STAGES,
         *,
-        hint: str = "Esc cancels the lesson",
+        hint: str = "Esc cancels",
         clock: Callable[[], float] = monotonic,
         name: str | None = None,
         id: str | None = None,
@@ -62,6 +72,7 @@ class LessonStages(Widget):
         self._clock = clock
         self._began = 0.0
         self._title = ""
+        self._progress = 0.0
         self._outcome: tuple[str, Tone] | None = None
         self._ticker: Timer | None = None
 
@@ -70,10 +81,16 @@ class LessonStages(Widget):
         """Whether a lesson runs."""
         return self._ticker is not None
 
+    @property
+    def progress(self) -> float:
+        """How far the lesson has come, from 0 to 1."""
+        return self._progress
+
     def start(self, title: str = "Learning") -> None:
         """Begin a lesson."""
         self._title = title
         self._outcome = None
+        self._progress = 0.0
         self._began = self._clock()
         self.stage, self.detail, self.elapsed = "", "", 0.0
         self.add_class("-shown")
@@ -90,6 +107,7 @@ class LessonStages(Widget):
             self.elapsed = elapsed
         self.stage = stage
         self.detail = detail
+        self._progress = max(self._progress, progress_of(self._stages, stage, detail))
 
     def finish(self, outcome: str, tone: Tone = "plain", seconds: float | None = None) -> None:
         """End the lesson with one sentence that says what came of it."""
@@ -112,24 +130,35 @@ class LessonStages(Widget):
             text, tone = self._outcome
             seconds = f"  {self.elapsed:.1f} s" if self.elapsed else ""
             return Content.assemble((one_line(text, 400), STYLES[tone]), (seconds, "$quiet"))
-        clock = (f" {self.elapsed:.1f} s", "$quiet")
-        head = Content.assemble((one_line(self._title), "bold"), clock)
-        stages = self._line(self.size.width)
-        detail = Content.assemble(
-            (one_line(self.detail), "$foreground"),
-            (" · " if self.detail else "", "$quiet"),
-            (self._hint, "$quiet"),
-        )
-        return Content("\n").join([head, stages, detail])
+        width = self.size.width
+        if width < STAGES_FROM:
+            named = f"{self.stage or self._title} {self.detail}".rstrip()
+            return self._head(width, "", named)
+        return Content("\n").join([self._head(width, self._title, self.detail), self._line()])
 
     def on_unmount(self) -> None:
         """Stop the clock."""
         self._stop()
 
-    def _line(self, width: int) -> Content:
-        """Give the stages; where they do not fit, only the current one is named."""
+    def _head(self, width: int, title: str, words: str) -> Content:
+        """Give title, bar, words, time and key on one line; long words are cut."""
+        title, clock = one_line(title, 40), f"{self.elapsed:.1f} s"
+        fixed = sum(len(part) + 2 for part in (title, clock, self._hint) if part)
+        # The words come and go; the bar keeps its size, so that it only grows.
+        size = max(NARROWEST_BAR, min(WIDEST_BAR, width - len(title) - ROOM))
+        words = one_line(words, max(1, width - fixed - size - 2)) if words else ""
+        done = round(self._progress * size)
+        return Content.assemble(
+            (f"{title}  " if title else "", "bold"),
+            (DONE * done, "$primary"),
+            (LEFT * (size - done), "$quiet"),
+            f"  {words}" if words else "",
+            (f"  {clock}  {self._hint}", "$quiet"),
+        ).truncate(width, ellipsis=True)
+
+    def _line(self) -> Content:
+        """Give the stages, the current one marked."""
         at = self._stages.index(self.stage) if self.stage in self._stages else -1
-        full = sum(len(stage) + 4 for stage in self._stages)
         parts: list[tuple[str, str]] = []
         for index, stage in enumerate(self._stages):
             if index < at:
@@ -138,8 +167,7 @@ class LessonStages(Widget):
                 sign, style = CURRENT, "bold $primary"
             else:
                 sign, style = WAITING, "$quiet"
-            named = full <= width or index == at
-            parts.append((f"{sign} {stage}  " if named else f"{sign} ", style))
+            parts.append((f"{sign} {stage}  ", style))
         return Content.assemble(*parts)
 
     def _tick(self) -> None:
@@ -149,3 +177,13 @@ class LessonStages(Widget):
         if self._ticker is not None:
             self._ticker.stop()
             self._ticker = None
+
+
+def progress_of(stages: Sequence[str], stage: str, detail: str = "") -> float:
+    """Give how far a lesson has come on entering a stage; "2 of at most 6" counts within it."""
+    if stage not in stages:
+        return 0.0
+    counted = COUNTED.search(detail)
+    number, most = (int(each) for each in counted.groups()) if counted else (1, 1)
+    within = (min(number, most) - 1) / most if number and most else 0.0
+    return (stages.index(stage) + within) / len(stages)

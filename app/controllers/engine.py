@@ -97,17 +97,25 @@ class EngineController:
         self._restarts: deque[float] = deque()
         self._current: int | None = None
         self._turn = asyncio.Lock()
+        self._starting = asyncio.Lock()
 
     # --- life ---------------------------------------------------------------------------
 
     async def start(self) -> bool:
-        """Start the worker and load the model, however many workers that takes."""
-        self._restarts.clear()
-        try:
-            await self._bring_up()
-        except EngineError:
-            return False
-        return True
+        """Start the worker and load the model, however many workers that takes.
+
+        Whoever asks while it starts waits for that start: a second worker would find the
+        adapter locked by the first.
+        """
+        async with self._starting:
+            if self.loaded is not None:
+                return True
+            self._restarts.clear()
+            try:
+                await self._bring_up()
+            except EngineError:
+                return False
+            return True
 
     async def restart(self) -> Loaded:
         """Replace a worker that died; EngineError when that happens too often."""

@@ -121,6 +121,11 @@ class SessionController:
         return self._journal.lessons() if self._journal else []
 
     @property
+    def learned(self) -> tuple[str, ...]:
+        """The lessons that stand, in the order in which they were learned."""
+        return self._journal.learned if self._journal else ()
+
+    @property
     def adapter_on(self) -> bool:
         """Whether answers come from the adapter, as far as there is one."""
         return self._engine is None or self._engine.adapter_on

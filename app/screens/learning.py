@@ -42,6 +42,7 @@ class LearningPanel(Vertical):
         &.-shown { display: block; }
         &.-finished #evidence { display: block; }
         #evidence { height: auto; max-height: 12; display: none; }
+        LessonStages { padding: 0; }
         HeatmapView { width: 1fr; height: auto; max-height: 12; }
         LearningCharts { width: 1fr; height: 12; }
     }

@@ -51,6 +51,20 @@ async def test_a_folder_that_is_not_a_repository_works_and_says_so(stage: Stage)
     assert any(event.fraction == 0.5 for event in stage.seen(EngineLoading))
 
 
+async def test_a_request_while_the_engine_loads_waits_for_the_one_worker(stage: Stage) -> None:
+    stage.write_script(completions=["Done."])
+    session = stage.session()
+    try:
+        starting = asyncio.ensure_future(session.start())
+        await until(lambda: bool(stage.seen(EngineLoading)))
+        await session.submit("fix the test")
+        assert await starting
+        assert len(stage.requests("load")) == 1
+        assert stage.seen(TurnFinished)[-1].reason == ""
+    finally:
+        await session.close()
+
+
 async def test_lessons_belong_to_the_repository_not_the_folder(stage: Stage) -> None:
     commit_all(stage.folder)
     (stage.folder / "sub").mkdir()

@@ -174,7 +174,7 @@ async def test_a_lesson_card_opens_its_heatmap():
         assert not talk.query(Heatmap)
         talk.query_one(LessonCard).focus()
         await pilot.press("enter")
-        await until(lambda: "less wanted" in screen_text(pilot.app), pilot)
+        await until(lambda: "much less" in screen_text(pilot.app), pilot)
         assert "advantage −4.20 nats" in screen_text(pilot.app)
         await pilot.press("enter")
         await until(lambda: "less wanted" not in screen_text(pilot.app), pilot)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from continualcode_tui.widgets.stages import STAGES, LessonStages
+from continualcode_tui.widgets.stages import STAGES, LessonStages, progress_of
 from continualcode_tui.widgets.status_bar import StatusBar
+from hypothesis import given
+from hypothesis import strategies as st
 
 from .support import HOSTILE, Stage, screen_text, settled, until
 
@@ -32,7 +34,7 @@ async def test_the_stages_go_by_with_time_and_the_clock_stops():
             assert f"detail {number}" in text
             assert text.count("✓") == number
         clock.now += 2.5
-        await until(lambda: "Learning 2.5 s" in screen_text(app), pilot)
+        await until(lambda: " 2.5 s " in screen_text(app), pilot)
         stages.finish("Learned: the retry follows.", "success", 2.6)
         assert not stages.running
         await settled(pilot)
@@ -50,12 +52,50 @@ async def test_the_workers_clock_counts():
         assert " 1.5 s" in screen_text(app)
 
 
-async def test_narrow_stages_name_the_current_one():
+@pytest.mark.parametrize("width", [40, 56, 60])
+async def test_narrow_stages_take_one_line(width: int):
     stages = LessonStages(clock=Clock())
-    async with (app := Stage(stages)).run_test(size=(50, 10)) as pilot:
-        stages.enter("guard")
+    async with (app := Stage(stages)).run_test(size=(width, 10)) as pilot:
+        stages.start()
+        stages.enter("step", "2 of at most 6", 1.5)
         await settled(pilot)
-        assert "✓ ✓ ✓ ✓ ● guard  ○ ○" in screen_text(app)
+        (line,) = screen_text(app).strip().splitlines()
+        assert line.strip().startswith("━")
+        assert "─" in line
+        if width >= 56:
+            assert line.endswith("step 2 of at most 6  1.5 s  Esc cancels")
+
+
+async def test_the_bar_grows_and_never_goes_back():
+    stages = LessonStages(clock=Clock())
+    async with Stage(stages).run_test(size=(80, 10)):
+        seen = [stages.progress]
+        for stage, detail in [
+            ("prepare", ""),
+            ("gate", ""),
+            ("step", "1 of at most 6"),
+            ("retry", ""),
+            ("step", "2 of at most 6"),
+            ("commit", ""),
+        ]:
+            stages.enter(stage, detail)
+            seen.append(stages.progress)
+        assert seen == sorted(seen)
+        assert seen[0] == 0 < seen[2] < seen[-1] < 1
+        stages.start()
+        assert stages.progress == 0
+
+
+@given(st.text(), st.sampled_from([*STAGES, "other"]))
+def test_progress_of_any_detail_is_a_part(detail: str, stage: str):
+    assert 0 <= progress_of(STAGES, stage, detail) < 1
+
+
+def test_steps_count_within_their_stage():
+    parts = [progress_of(STAGES, "step", f"{step} of at most 6") for step in range(1, 8)]
+    assert parts == sorted(parts)
+    assert parts[0] == progress_of(STAGES, "step")
+    assert parts[-1] < progress_of(STAGES, "guard")
 
 
 def bar_text(app: Stage) -> str:
@@ -119,8 +159,8 @@ def test_snapshot(snap_compare, size):
 
     async def filled(pilot) -> None:
         fill(bar)
-        running.start("Learning from your correction")
-        running.enter("step", "step 2 of 4", 2.4)
+        running.start()
+        running.enter("step", "2 of at most 4", 2.4)
         done.finish("Learned: the retry proposes edit_lines.", "success", 2.9)
         await settled(pilot)
 
