@@ -30,7 +30,10 @@ def unix_lines(text: str) -> str:
 
 
 class Composer(TextArea):
-    """A multi-line box for a message: Enter sends, Ctrl+J and Shift+Enter begin a line."""
+    """A multi-line box for a message: Enter sends, Ctrl+J and Shift+Enter begin a line.
+
+    So does Enter after a backslash at the end of a line, in terminals that know neither.
+    """
 
     @dataclass
     class Submitted(Message):
@@ -97,7 +100,12 @@ class Composer(TextArea):
         self.insert(gap + prose(text))
 
     def action_submit(self) -> None:
-        """Send the text."""
+        """Send the text, or begin a new line in place of a backslash."""
+        row, column = self.cursor_location
+        line = self.document.get_line(row)
+        if self.selection.is_empty and column == len(line) and line.endswith("\\"):
+            self.replace("\n", (row, column - 1), (row, column))
+            return
         self.post_message(self.Submitted(self, self.value))
 
     def action_newline(self) -> None:

@@ -14,10 +14,9 @@ from textual.widget import Widget
 
 from ...themes.palettes import THEMES
 from ...widgets.conversation import Conversation
-from ...widgets.prompt import Completion, Prompt
+from ...widgets.prompt import Prompt
 from ...widgets.stages import LessonStages
 from ...widgets.status_bar import StatusBar
-from .. import commands
 from ..agent.proposal import Decision, Proposal
 from ..controllers.session import SessionController
 from ..events import AgentEvent, Severity
@@ -27,6 +26,7 @@ from ..tools.base import ToolResult
 from ..workspace.workspace import Workspace
 from .desk import DecisionDesk
 from .learning import LearningPanel
+from .outbox import Outbox
 from .transcript import Transcript
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class ChatScreen(ChatState):
     ChatScreen {
         #main { width: 1fr; height: 1fr; }
         Conversation { height: 1fr; min-height: 2; }
-        &.-deciding Prompt { display: none; }
+        &.-deciding Outbox { display: none; }
         &.-narrow LearningCharts { display: none; }
         &.-narrow.-deciding LearningPanel, &.-normal.-deciding LearningPanel { display: none; }
         &.-wide LearningPanel {
@@ -103,12 +103,7 @@ class ChatScreen(ChatState):
             yield Conversation()
             yield LearningPanel()
             yield DecisionDesk(arm_delay=self.settings.arm_delay, typing=self._is_typing)
-            yield Prompt(
-                [
-                    Completion(f"/{c.name}", c.help, takes_text=c.takes_text)
-                    for c in commands.COMMANDS
-                ]
-            )
+            yield Outbox(self)
         yield StatusBar().data_bind(
             state=ChatState.phase,
             detail=ChatState.detail,
@@ -128,6 +123,10 @@ class ChatScreen(ChatState):
         self.run_worker(
             self._start(), group="session", exit_on_error=True, description="start the session"
         )
+        self.run_worker(
+            self.query_one(Outbox).open(), group="outbox", exit_on_error=True,
+            description="read the history",
+        )  # fmt: skip
 
     async def _start(self) -> None:
         await self.session.start()
@@ -136,12 +135,15 @@ class ChatScreen(ChatState):
     # --- the session speaks -------------------------------------------------------------
 
     def _hear(self, event: AgentEvent) -> None:
+        for outbox in self.query(Outbox):
+            outbox.note(event)
         self.post_message(AgentSpoke(event))
 
     async def on_agent_spoke(self, message: AgentSpoke) -> None:
         """Show what was said; messages come one by one, so the order stays."""
         message.stop()
         self._transcript.present(message.event)
+        self.query_one(Outbox).hear(message.event)
         if self._overview is not None and self._overview.is_attached:
             self._overview.hear(message.event)
 
@@ -160,7 +162,10 @@ class ChatScreen(ChatState):
     def set_phase(self, phase: Phase, detail: str = "") -> None:
         """Say what the agent does now."""
         self.phase, self.detail = phase, detail
+        if phase == "failed":
+            self.query_one(Outbox).hold()
         if phase == "ready":
+            self.query_one(Outbox).come_to_rest()
             self.run_worker(
                 self.refresh_repository(), group="repository", exclusive=True,
                 exit_on_error=False, description="read the repository's state",
@@ -220,9 +225,9 @@ class ChatScreen(ChatState):
     # --- the user speaks ----------------------------------------------------------------
 
     def _is_typing(self) -> bool:
-        prompt = self.query_one(Prompt)
         recently = asyncio.get_running_loop().time() - self._last_key < TYPING_PAUSE
-        return prompt.has_focus_within and (recently or bool(prompt.text.strip()))
+        outbox = self.query_one(Outbox)
+        return outbox.writing or (recently and outbox.prompt.has_focus_within)
 
     def on_prompt_typed(self, message: Prompt.Typed) -> None:
         """A key in the prompt keeps the keys of a call from arming."""
@@ -235,31 +240,17 @@ class ChatScreen(ChatState):
         if panel is not None:
             panel.note_keystroke()
 
-    async def on_prompt_submitted(self, message: Prompt.Submitted) -> None:
-        """Run a command, or put the request to the agent."""
-        message.stop()
-        text = message.text.strip()
-        if text.startswith("/"):
-            self.run_worker(
-                commands.run(self, text), group="command", exit_on_error=True,
-                description="run a command",
-            )  # fmt: skip
-        elif text and self.session.busy:
-            message.prompt.text = text
-            self.say("The agent is at work; Esc stops it.", "warning")
-        elif text:
-            self.run_worker(
-                self.session.submit(text), group="turn", exit_on_error=True,
-                description="answer a request",
-            )  # fmt: skip
-
     async def action_interrupt(self) -> None:
-        """Stop what is under way."""
+        """Stop what is under way; a command of the user's own first."""
+        outbox = self.query_one(Outbox)
+        if outbox.stop_command():
+            return
+        outbox.hold()
         await self.session.interrupt()
 
     async def on_proposal_panel_stop_requested(self) -> None:
         """Esc on a call decides nothing and stops the agent."""
-        await self.session.interrupt()
+        await self.action_interrupt()
         self.query_one(Prompt).focus()
 
     def action_switch_focus(self) -> None:

@@ -81,6 +81,10 @@ class DataPaths:
         """The conversations held in a repository."""
         return self.root / "sessions" / safe_name(repository)
 
+    def history(self, repository: str) -> Path:
+        """What the user wrote in a repository's prompt."""
+        return self.root / "history" / f"{safe_name(repository)}.jsonl"
+
     @property
     def logs(self) -> Path:
         """The folder of the logs."""
