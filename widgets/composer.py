@@ -105,7 +105,11 @@ class Composer(TextArea):
         line = self.document.get_line(row)
         if self.selection.is_empty and column == len(line) and line.endswith("\\"):
             self.replace("\n", (row, column - 1), (row, column))
-            return
+        else:
+            self.send()
+
+    def send(self) -> None:
+        """Say that the text is complete."""
         self.post_message(self.Submitted(self, self.value))
 
     def action_newline(self) -> None:

@@ -17,6 +17,7 @@ from textual.widgets import OptionList, Static, TextArea
 from typing_extensions import override
 
 from .completions import (
+    Choice,
     Completion,
     CompletionList,
     command_choices,
@@ -30,7 +31,7 @@ from .sanitise import visible
 __all__ = ["Completion", "Prompt", "PromptArea"]
 
 PLACEHOLDER = "What shall we do? / commands, @ files, ! shell"
-PLACEHOLDER_BUSY = "Enter queues a message; Esc stops the agent"
+PLACEHOLDER_BUSY = "Enter queues a message; Esc stops what runs"
 HINT_EMPTY = "ctrl+j new line · ctrl+r history"
 HINT_TEXT = "Enter sends · ctrl+j new line"
 HINT_CHOICE = "Tab or Enter takes it · Esc closes"
@@ -40,27 +41,26 @@ LINES_SHOWN = 8
 
 
 class PromptArea(Composer):
-    """The text of the prompt; at its edges the arrow keys go through the history."""
+    """The text of the prompt; at its edges the arrow keys go through the history.
 
-    @dataclass
-    class Edge(Message):
-        """An arrow key was pressed at the first (-1) or last (1) line."""
-
-        direction: int
-
-    class SearchWanted(Message):
-        """The user wants to search the history."""
+    It asks its prompt at once instead of posting messages: a key that is pressed right after
+    Enter must find the text sent and gone.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("tab", "complete", "Complete", show=False, id="prompt.complete"),
         Binding("ctrl+r", "search", "Search the history", show=False, id="prompt.search"),
     ]
 
+    def __init__(self, prompt: Prompt) -> None:
+        super().__init__(placeholder=PLACEHOLDER)
+        self._prompt = prompt
+
     @override
     def action_cursor_up(self, select: bool = False) -> None:
         top = self.wrapped_document.location_to_offset(self.cursor_location).y == 0
         if top and not select:
-            self.post_message(self.Edge(-1))
+            self._prompt.go(-1)
         else:
             super().action_cursor_up(select)
 
@@ -69,19 +69,22 @@ class PromptArea(Composer):
         last = self.wrapped_document.height - 1
         bottom = self.wrapped_document.location_to_offset(self.cursor_location).y >= last
         if bottom and not select:
-            self.post_message(self.Edge(1))
+            self._prompt.go(1)
         else:
             super().action_cursor_down(select)
 
+    @override
+    def send(self) -> None:
+        self._prompt.send()
+
     def action_complete(self) -> None:
         """Complete a command or a file, or go to the next widget."""
-        prompt = self.parent.parent if self.parent is not None else None
-        if not (isinstance(prompt, Prompt) and prompt.complete()):
+        if not self._prompt.complete():
             self.screen.focus_next()
 
     def action_search(self) -> None:
         """Search the history."""
-        self.post_message(self.SearchWanted())
+        self._prompt.search()
 
 
 class Prompt(Vertical):
@@ -152,14 +155,15 @@ class Prompt(Vertical):
         self._draft = ""
         self._files: FileIndex | None = None
         self._mentions = False
-        self._recalled = ""
+        self._dismissed = False
+        self._offered_for: tuple[str, tuple[int, int]] = ("", (0, 0))
 
     def compose(self) -> ComposeResult:
         """Lay out the completions above the text."""
         yield CompletionList()
         with Horizontal():
             yield Static(Content("> "), classes="sign")
-            yield PromptArea(placeholder=PLACEHOLDER)
+            yield PromptArea(self)
 
     def on_mount(self) -> None:
         """Say what the keys do."""
@@ -192,7 +196,7 @@ class Prompt(Vertical):
     @files.setter
     def files(self, files: FileIndex) -> None:
         self._files = files
-        if self._mentions:
+        if self._mentions and not self._dismissed:
             self._offer()
 
     @override
@@ -203,6 +207,7 @@ class Prompt(Vertical):
 
     def complete(self) -> bool:
         """Take the highlighted completion; say whether there was one."""
+        self._keep_up()
         chosen = self._list.chosen
         if chosen is None:
             return False
@@ -227,9 +232,10 @@ class Prompt(Vertical):
         self._put_recalled(text)
 
     def _put_recalled(self, text: str) -> None:
-        # A recalled command must not open the list, or the arrow keys would be caught in it.
-        self._recalled = text
         self.area.put(text)
+        # A recalled command must not open the list, or the arrow keys would be caught in it.
+        self._close()
+        self._offered_for = (self.area.text, self.area.cursor_location)
 
     # --- what the text area says --------------------------------------------------------
 
@@ -237,24 +243,37 @@ class Prompt(Vertical):
     def text_changed(self, event: TextArea.Changed) -> None:
         """Show what can complete the text, and say what Enter does with it."""
         event.stop()
+        self._keep_up()
         text = self.text
-        sign = "! " if text.startswith("!") else "> "
+        sign = "$ " if text.startswith("!") else "> "
         self.query_one(".sign", Static).update(Content(sign))
-        self._offer()
         self.post_message(self.Typed(self, text))
 
     @on(TextArea.SelectionChanged)
     def cursor_moved(self, event: TextArea.SelectionChanged) -> None:
-        """Leave a file alone when the cursor leaves it."""
+        """Complete only the word that the cursor is at."""
         event.stop()
-        if self._mentions and mention_before(self._line_to_cursor()) is None:
-            self._offer()
+        self._keep_up()
 
-    @on(Composer.Submitted)
-    def submit(self, event: Composer.Submitted) -> None:
-        """Send the text, or take what is highlighted: a command that needs no more is sent."""
+    @on(OptionList.OptionSelected)
+    def option_clicked(self, event: OptionList.OptionSelected) -> None:
+        """Complete with what was clicked."""
         event.stop()
-        text = event.text.strip()
+        self.complete()
+        self.focus()
+
+    def on_key(self, event: events.Key) -> None:
+        """Let Esc close the completions before it means anything else."""
+        if event.key == "escape" and self._list.display:
+            event.stop()
+            self._close()
+
+    # --- what its keys do ---------------------------------------------------------------
+
+    def send(self) -> None:
+        """Send the text, or take what is highlighted: a command that needs no more is sent."""
+        self._keep_up()
+        text = self.text.strip()
         chosen = self._list.chosen
         if chosen is not None and text != chosen.text.strip():
             if not chosen.runs:
@@ -268,45 +287,29 @@ class Prompt(Vertical):
             self._history.append(text)
         self._at = len(self._history)
         self.area.put("")
+        self._keep_up()
         self.post_message(self.Submitted(self, text))
 
-    @on(PromptArea.Edge)
-    def edge(self, event: PromptArea.Edge) -> None:
+    def go(self, direction: int) -> None:
         """Move through the completions, or to a queued message, or else through the history."""
-        event.stop()
+        self._keep_up()
         if self._list.display:
-            self._list.move(event.direction)
+            self._list.move(direction)
             return
-        if self.queued and event.direction < 0 and not self.text:
+        if self.queued and direction < 0 and not self.text:
             self.post_message(self.TakeBack())
             return
         if self._at == len(self._history):
             self._draft = self.text
-        at = self._at + event.direction
+        at = self._at + direction
         if 0 <= at <= len(self._history):
             self._at = at
             self._put_recalled(self._history[at] if at < len(self._history) else self._draft)
 
-    @on(PromptArea.SearchWanted)
-    def search(self, event: PromptArea.SearchWanted) -> None:
+    def search(self) -> None:
         """Offer the history for a search."""
-        event.stop()
-        self._list.offer(())
+        self._close()
         self.post_message(self.SearchWanted(tuple(self._history)))
-
-    @on(OptionList.OptionSelected)
-    def option_clicked(self, event: OptionList.OptionSelected) -> None:
-        """Complete with what was clicked."""
-        event.stop()
-        self.complete()
-        self.focus()
-
-    def on_key(self, event: events.Key) -> None:
-        """Let Esc close the completions before it means anything else."""
-        if event.key == "escape" and self._list.display:
-            event.stop()
-            self._list.offer(())
-            self._hint()
 
     # --- completing ---------------------------------------------------------------------
 
@@ -318,22 +321,32 @@ class Prompt(Vertical):
         row, column = self.area.cursor_location
         return self.area.document.get_line(row)[:column]
 
+    def _keep_up(self) -> None:
+        """Bring the list up to what is written now, whichever message came first."""
+        now = (self.area.text, self.area.cursor_location)
+        if now != self._offered_for:
+            self._offered_for = now
+            self._offer()
+
     def _offer(self) -> None:
         """Show what can complete the word at the cursor."""
         text = self.area.text
-        recalled, self._recalled = self._recalled, ""
         mention = mention_before(self._line_to_cursor())
         began, self._mentions = self._mentions, mention is not None
-        if not text or self.text == recalled:
-            self._list.offer(())
-        elif text.startswith("/") and not any(map(str.isspace, text)):
-            self._list.offer(command_choices(self._completions, text))
-        elif mention is None:
-            self._list.offer(())
-        elif self._files is not None:
-            self._list.offer(file_choices(self._files, mention, shell=text.startswith("!")))
+        choices: Sequence[Choice] = ()
+        if text.startswith("/") and not any(map(str.isspace, text)):
+            choices = command_choices(self._completions, text)
+        elif mention is not None and self._files is not None:
+            choices = file_choices(self._files, mention, shell=text.startswith("!"))
+        self._list.offer(choices)
+        self._dismissed = False
         if self._mentions and not began:
             self.post_message(self.FilesWanted())
+        self._hint()
+
+    def _close(self) -> None:
+        self._list.offer(())
+        self._dismissed = True
         self._hint()
 
     def _hint(self) -> None:

@@ -134,9 +134,7 @@ class Outbox(Vertical):
         line = self.query_one(".context", Static)
         line.display = bool(titles)
         what = titles[0] if len(titles) == 1 else f"{len(titles)} commands"
-        line.update(
-            Content(f"+ output of {one_line(what, 60)} goes with your request · !! drops it")
-        )
+        line.update(Content(f"+ with your next request: {one_line(what, 60)} · !! drops it"))
 
     # --- what the user writes -----------------------------------------------------------
 
