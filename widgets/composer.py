@@ -118,11 +118,17 @@ class Composer(TextArea):
 
     @override
     async def _on_key(self, event: events.Key) -> None:
-        if event.key == "enter":
-            # The text area would take it for a new line; the binding above sends.
+        bound = None if event.is_printable else self.screen.active_bindings.get(event.key)
+        if bound is not None and bound.node is self and bound.enabled:
+            # A binding waits until its key has bubbled up; the keys behind it would overtake it.
             event.prevent_default()
-            return
-        await super()._on_key(event)
+            event.stop()
+            await self.run_action(bound.binding.action)
+        elif event.key == "enter":
+            # The text area would take it for a new line.
+            event.prevent_default()
+        else:
+            await super()._on_key(event)
 
     @override
     async def _on_paste(self, event: events.Paste) -> None:

@@ -54,8 +54,11 @@ class HistorySearch(Vertical):
 
         text: str
 
+    @dataclass
     class Closed(Message):
-        """The user went back without a text."""
+        """It is hidden again without a text; ``back`` says that the user wants the prompt."""
+
+        back: bool
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "close", "Back", show=False, id="history.back"),
@@ -117,9 +120,7 @@ class HistorySearch(Vertical):
 
     def action_close(self) -> None:
         """Go back without a text."""
-        if self.display:
-            self.display = False
-            self.post_message(self.Closed())
+        self._close(back=True)
 
     def action_older(self) -> None:
         """Highlight the next older text."""
@@ -127,7 +128,12 @@ class HistorySearch(Vertical):
 
     def on_descendant_blur(self) -> None:
         """Whoever is elsewhere does not search any more."""
-        self.display = False
+        self._close(back=False)
+
+    def _close(self, *, back: bool) -> None:
+        if self.display:
+            self.display = False
+            self.post_message(self.Closed(back))
 
     @on(TextArea.Changed)
     def query_changed(self, event: TextArea.Changed) -> None:

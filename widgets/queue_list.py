@@ -17,6 +17,10 @@ from textual.widgets.option_list import Option
 
 from .sanitise import one_line
 
+QUEUED = "queued · Up takes the last back · shift+tab chooses"
+HELD = "held · Enter sends them · Up takes the last back"
+HERE = "e edits · d drops · Esc goes back"
+
 
 class Lines(OptionList):
     """The messages; the keys act on the one that is highlighted."""
@@ -69,6 +73,7 @@ class QueueList(Vertical):
         height: auto;
         padding: 0 1 0 2;
         display: none;
+        &.-some { display: block; }
         & > .head { height: auto; color: $quiet; }
         & > .head.-held { color: $text-warning; }
         & > Lines {
@@ -83,6 +88,10 @@ class QueueList(Vertical):
     }
     """
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._held = False
+
     def compose(self) -> ComposeResult:
         """Lay out one line that says what these are, and the messages."""
         yield Static(classes="head")
@@ -90,8 +99,9 @@ class QueueList(Vertical):
 
     def show(self, texts: Sequence[str], *, held: bool) -> None:
         """Show these messages, oldest first; ``held`` says that they wait for the user."""
-        lines, head = self.query_one(Lines), self.query_one(".head", Static)
-        self.display = bool(texts)
+        lines = self.query_one(Lines)
+        self.set_class(bool(texts), "-some")
+        self._held = held
         at = lines.highlighted
         lines.clear_options()
         if not texts:
@@ -100,9 +110,23 @@ class QueueList(Vertical):
             [Option(Content(f"{n} {one_line(text)}")) for n, text in enumerate(texts, 1)]
         )
         lines.highlighted = len(texts) - 1 if at is None else min(at, len(texts) - 1)
-        head.set_class(held, "-held")
-        what = "held · Enter sends them" if held else "queued"
-        head.update(Content(f"{what} · Up edits the last · shift+tab: e edits, d drops"))
+        self._say()
+
+    def on_descendant_focus(self) -> None:
+        """Say what the keys do here."""
+        self._say()
+
+    def on_descendant_blur(self) -> None:
+        """Say how to come here."""
+        self._say()
+
+    def _say(self) -> None:
+        head = self.query_one(".head", Static)
+        head.set_class(self._held, "-held")
+        if self.query_one(Lines).has_focus:
+            head.update(Content(HERE))
+        else:
+            head.update(Content(HELD if self._held else QUEUED))
 
     @on(Lines.Acted)
     def acted(self, event: Lines.Acted) -> None:

@@ -71,6 +71,8 @@ class ChatScreen(ChatState):
         }
     }
     ChatScreen.-low {
+        &.-pending PromptArea { max-height: 4; }
+        &.-pending QueueList Lines { max-height: 3; }
         ProposalPanel { max-height: 10; }
         &.-normal.-pending, &.-narrow.-pending {
             LearningPanel { max-height: 7; }
@@ -78,6 +80,10 @@ class ChatScreen(ChatState):
         }
     }
     ChatScreen.-lowest {
+        HistorySearch OptionList { max-height: 3; }
+        QueueList Lines { max-height: 2; }
+        &.-pending PromptArea { max-height: 2; }
+        &.-pending QueueList Lines { max-height: 1; }
         ProposalPanel { max-height: 8; }
         &.-normal.-pending, &.-narrow.-pending {
             LearningPanel { max-height: 4; }

@@ -38,7 +38,9 @@ class Outbox(Vertical):
 
     DEFAULT_CSS = """
     Outbox { height: auto; }
+    Outbox.-searching > Prompt, Outbox.-searching > QueueList { display: none; }
     Outbox > .context { height: auto; padding: 0 1 0 2; color: $quiet; display: none; }
+    Outbox > .context.-some { display: block; }
     """
 
     def __init__(self, chat: ChatScreen) -> None:
@@ -132,7 +134,7 @@ class Outbox(Vertical):
         self.prompt.busy = not self._resting
         titles = self._chat.session.context
         line = self.query_one(".context", Static)
-        line.display = bool(titles)
+        line.set_class(bool(titles), "-some")
         what = titles[0] if len(titles) == 1 else f"{len(titles)} commands"
         line.update(Content(f"+ with your next request: {one_line(what, 60)} · !! drops it"))
 
@@ -294,20 +296,24 @@ class Outbox(Vertical):
         )
 
     def on_prompt_search_wanted(self, message: Prompt.SearchWanted) -> None:
-        """Open the search."""
+        """Open the search in place of the prompt."""
         message.stop()
+        self.add_class("-searching")
         self.query_one(HistorySearch).open(message.history)
 
     def on_history_search_taken(self, message: HistorySearch.Taken) -> None:
         """Put the text into the prompt."""
         message.stop()
+        self.remove_class("-searching")
         self.prompt.recall(message.text)
         self.prompt.focus()
 
     def on_history_search_closed(self, message: HistorySearch.Closed) -> None:
         """Go back to the prompt."""
         message.stop()
-        self.prompt.focus()
+        self.remove_class("-searching")
+        if message.back:
+            self.prompt.focus()
 
     # --- the files ----------------------------------------------------------------------
 
