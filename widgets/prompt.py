@@ -167,12 +167,12 @@ class Prompt(Vertical):
 
     def on_mount(self) -> None:
         """Say what the keys do."""
-        self._hint()
+        self.border_subtitle = HINT_EMPTY
 
     def watch_busy(self) -> None:
         """Say what Enter does now."""
-        if self.is_mounted:
-            self.area.placeholder = Content(PLACEHOLDER_BUSY if self.busy else PLACEHOLDER)
+        for area in self.query(PromptArea):
+            area.placeholder = Content(PLACEHOLDER_BUSY if self.busy else PLACEHOLDER)
 
     @property
     def area(self) -> PromptArea:

@@ -17,8 +17,8 @@ from textual.widgets.option_list import Option
 
 from .sanitise import one_line
 
-QUEUED = "queued · Up takes the last back · shift+tab chooses"
-HELD = "held · Enter sends them · Up takes the last back"
+QUEUED = "{} queued · Up takes the last back · shift+tab chooses"
+HELD = "{} held · Enter sends them · Up takes the last back"
 HERE = "e edits · d drops · Esc goes back"
 
 
@@ -126,7 +126,8 @@ class QueueList(Vertical):
         if self.query_one(Lines).has_focus:
             head.update(Content(HERE))
         else:
-            head.update(Content(HELD if self._held else QUEUED))
+            words = HELD if self._held else QUEUED
+            head.update(Content(words.format(self.query_one(Lines).option_count)))
 
     @on(Lines.Acted)
     def acted(self, event: Lines.Acted) -> None:

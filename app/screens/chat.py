@@ -136,6 +136,8 @@ class ChatScreen(ChatState):
 
     async def _start(self) -> None:
         await self.session.start()
+        for outbox in self.query(Outbox):
+            outbox.begin()
         await self.refresh_repository()
 
     # --- the session speaks -------------------------------------------------------------

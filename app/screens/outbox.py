@@ -26,11 +26,15 @@ from .. import commands
 from ..controllers.queue import MessageQueue
 from ..controllers.shell import ShellController, as_context
 from ..events import AgentEvent, AtRest, TurnFinished, UserSaid
+from ..state import Phase
 from ..store.history import PromptHistory
 from ..store.paths import DataPaths
+from .desk import DecisionDesk
 
 if TYPE_CHECKING:
     from .chat import ChatScreen
+
+OWN = "your command; Esc stops it"
 
 
 class Outbox(Vertical):
@@ -50,6 +54,7 @@ class Outbox(Vertical):
         self._shell = ShellController()
         self._history: PromptHistory | None = None
         self._writing = asyncio.Lock()
+        self._started = False
         self._sending = False
         self._files_known = False
         self._commands = 0
@@ -112,6 +117,11 @@ class Outbox(Vertical):
         """Stop the user's own command; say whether one ran."""
         return self._shell.stop()
 
+    def begin(self) -> None:
+        """The session has started: what was written until now may go."""
+        self._started = True
+        self.come_to_rest()
+
     def come_to_rest(self) -> None:
         """Send the message whose turn it is, if the agent can take one."""
         if self.is_attached and self._resting:
@@ -122,9 +132,8 @@ class Outbox(Vertical):
 
     @property
     def _resting(self) -> bool:
-        session = self._chat.session
-        can_answer = session.loaded is not None or session.failure is not None
-        return can_answer and not (session.busy or self._sending or self._shell.running)
+        busy = self._chat.session.busy or self._sending or self._shell.running
+        return self._started and not busy
 
     def _show(self) -> None:
         if not self.is_attached:
@@ -132,6 +141,9 @@ class Outbox(Vertical):
         self.query_one(QueueList).show(self._queue.texts, held=self._queue.held)
         self.prompt.queued = bool(self._queue.texts)
         self.prompt.busy = not self._resting
+        if self._shell.running and self._chat.phase == "ready":
+            # The model was ready, or the agent came to rest, while the command ran.
+            self._chat.set_phase("running", OWN)
         titles = self._chat.session.context
         line = self.query_one(".context", Static)
         line.set_class(bool(titles), "-some")
@@ -219,8 +231,8 @@ class Outbox(Vertical):
         number = self._commands
         conversation.add_call("!!" if shared else "!", command, "own", number=number)
         conversation.follow()
-        phase, detail = chat.phase, chat.detail
-        chat.set_phase("running", "your command; Esc stops it")
+        before = chat.phase, chat.detail
+        chat.set_phase("running", OWN)
         running = self._shell.run(
             command,
             session.repository.root,
@@ -239,9 +251,14 @@ class Outbox(Vertical):
             "" if ran.words == "stopped" else ran.words, number=number,
         )  # fmt: skip
         self._files_known = False
-        if chat.detail == "your command; Esc stops it":
-            chat.set_phase(phase, detail)
+        if chat.detail == OWN:
+            chat.set_phase(*(before if session.loaded is None else self._phase_without()))
         self.come_to_rest()
+
+    def _phase_without(self) -> tuple[Phase, str]:
+        """What the agent does when no command of the user's runs."""
+        waits = self._chat.query_one(DecisionDesk).panel is not None
+        return ("waiting", "your decision") if waits else ("ready", "")
 
     # --- the queue ----------------------------------------------------------------------
 

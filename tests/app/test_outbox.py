@@ -7,9 +7,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from continualcode_tui.app.screens.chat import ChatScreen
 from continualcode_tui.app.screens.desk import DecisionDesk
+from continualcode_tui.app.settings import load_settings
+from continualcode_tui.app.tui import ContinualCode
 from continualcode_tui.widgets.history_search import HistorySearch
-from continualcode_tui.widgets.prompt import Prompt
+from continualcode_tui.widgets.prompt import Prompt, PromptArea
 from continualcode_tui.widgets.queue_list import QueueList
 
 from ..controllers.support import Stage
@@ -58,6 +61,23 @@ async def test_what_is_written_meanwhile_is_sent_one_after_the_other(stage: Stag
     assert asked(stage) == ["first", "first", "second", "third"]
 
 
+async def test_what_is_written_while_the_model_loads_is_sent_when_it_is_ready(
+    stage: Stage,
+) -> None:
+    stage.write_script(completions=["One."])
+    loaded = load_settings(stage.arguments(), environ={})
+    app = ContinualCode(loaded, stage.folder)
+    async with app.run_test(size=(100, 40)) as pilot:
+        at = Driver(app, pilot)
+        await at.until(
+            lambda: isinstance(app.screen, ChatScreen) and app.screen.query(PromptArea), "the chat"
+        )
+        assert at.chat.session.loaded is None
+        await at.ask("first")
+        await at.until(lambda: "One." in at.text(), "the answer")
+        await at.chat.session.close()
+
+
 async def test_escape_holds_the_queue_until_enter(stage: Stage) -> None:
     stage.write_script(completions=[WRITE, "One.", "Two.", "Three."])
     async with running(stage) as at:
@@ -80,6 +100,7 @@ async def test_escape_holds_the_queue_until_enter(stage: Stage) -> None:
     assert asked(stage) == ["first", "something else", "second"]
 
 
+@pytest.mark.slow
 async def test_an_engine_that_fails_does_not_eat_the_queue(stage: Stage) -> None:
     stage.write_script(
         completions=[WRITE, "One."], sample=[{}, {"failure": "unavailable"}]
@@ -152,6 +173,7 @@ async def test_a_command_that_cannot_run_now_stays_in_the_prompt(stage: Stage) -
         await at.until(lambda: at.chat.phase == "ready", "ready")
 
 
+@pytest.mark.slow
 async def test_what_was_written_is_found_the_next_time(stage: Stage) -> None:
     stage.write_script(completions=["One."])
     async with running(stage) as at:
