@@ -161,6 +161,7 @@ async def test_with_two_marks_its_output_goes_with_the_next_request(stage: Stage
     assert asked(stage) == [first, "and now?"]
 
 
+@pytest.mark.slow
 async def test_a_command_that_cannot_run_now_stays_in_the_prompt(stage: Stage) -> None:
     stage.write_script(completions=["One."], sample=[{"hang": True}])
     async with running(stage) as at:
