@@ -37,6 +37,18 @@ NAMES = {
 }
 
 
+TYPED: dict[str, tuple[tuple[str, str], ...]] = {
+    "The prompt": (
+        ("Up", "Take the last queued message back; go through what you wrote before"),
+        ("/", "A command"),
+        ("@", "Name a file of the repository"),
+        ("!", "Run a shell command yourself; the model does not see it"),
+        ("!!", "Run it without your keys; its output goes with your next request"),
+    ),
+}
+"""What is typed rather than bound, by place."""
+
+
 @dataclass(frozen=True, slots=True)
 class KeyLine:
     """One binding: its id, the keys as they are shown, and what they do."""
@@ -66,8 +78,10 @@ def owners() -> list[tuple[str, tuple[type[DOMNode], ...]]]:
     from ..widgets.correction_box import Chips, CorrectionBox
     from ..widgets.entries import Fold, LessonCard
     from ..widgets.heatmap import Heatmap
+    from ..widgets.history_search import HistorySearch
     from ..widgets.prompt import Prompt, PromptArea
     from ..widgets.proposal_panel import ProposalPanel
+    from ..widgets.queue_list import Lines
     from .screens.chat import ChatScreen
     from .screens.lessons import LessonsScreen
     from .screens.metrics import MetricsScreen
@@ -78,6 +92,8 @@ def owners() -> list[tuple[str, tuple[type[DOMNode], ...]]]:
         ("The correction", (CorrectionBox, Chips)),
         ("The arguments", (ArgumentsEditor,)),
         ("The prompt", (Composer, Prompt, PromptArea)),
+        ("Queued messages", (Lines,)),
+        ("The history", (HistorySearch,)),
         ("Anywhere", (ChatScreen, ContinualCode)),
         ("The conversation", (Conversation, Fold, LessonCard)),
         ("The heatmap", (Heatmap,)),
@@ -100,6 +116,7 @@ def groups(keymap: Mapping[str, str] | None = None) -> list[tuple[str, list[KeyL
             for owner in classes
             for binding in bindings_of(owner)
         ]
+        lines += [KeyLine("", keys, words) for keys, words in TYPED.get(title, ())]
         found.append((title, lines))
     return found
 

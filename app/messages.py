@@ -1,7 +1,7 @@
 """The Textual messages of the program, and how they bubble.
 
     controllers ──AgentEvent──▶ ChatScreen.present ──AgentSpoke──▶ ChatScreen ──▶ Transcript
-    Prompt.Submitted ─────────▶ ChatScreen ──▶ SessionController.submit, or commands.run
+    Prompt.Submitted ─────────▶ Outbox ──▶ SessionController.submit, commands.run, or a shell
     ProposalPanel.* ──────────▶ ChatScreen ──▶ DecisionDesk (approve, or open a box)
     CorrectionBox.* ──────────▶ ChatScreen ──▶ DecisionDesk (deny)
     ArgumentsEditor.* ────────▶ ChatScreen ──▶ DecisionDesk (edit)

@@ -50,7 +50,7 @@ async def _run(chat: ChatScreen, command: commands.Command) -> None:
     if command.takes_text:
         chat.write(f"/{command.name} ")
     else:
-        chat.order(f"/{command.name}")
+        await command.run(chat, "")
 
 
 async def _theme(chat: ChatScreen, name: str) -> None:

@@ -56,7 +56,10 @@ def suffix_of(language: str | None) -> str:
 
 
 class Composer(TextArea):
-    """A multi-line box for a message: Enter sends, Ctrl+J and Shift+Enter begin a line."""
+    """A multi-line box for a message: Enter sends, Ctrl+J and Shift+Enter begin a line.
+
+    So does Enter after a backslash at the end of a line, in terminals that know neither.
+    """
 
     @dataclass
     class Submitted(Message):
@@ -124,7 +127,16 @@ class Composer(TextArea):
         self.insert(gap + prose(text))
 
     def action_submit(self) -> None:
-        """Send the text."""
+        """Send the text, or begin a new line in place of a backslash."""
+        row, column = self.cursor_location
+        line = self.document.get_line(row)
+        if self.selection.is_empty and column == len(line) and line.endswith("\\"):
+            self.replace("\n", (row, column - 1), (row, column))
+        else:
+            self.send()
+
+    def send(self) -> None:
+        """Say that the text is complete."""
         self.post_message(self.Submitted(self, self.value))
 
     def action_external_editor(self) -> None:
@@ -137,11 +149,17 @@ class Composer(TextArea):
 
     @override
     async def _on_key(self, event: events.Key) -> None:
-        if event.key == "enter":
-            # The text area would take it for a new line; the binding above sends.
+        bound = None if event.is_printable else self.screen.active_bindings.get(event.key)
+        if bound is not None and bound.node is self and bound.enabled:
+            # A binding waits until its key has bubbled up; the keys behind it would overtake it.
             event.prevent_default()
-            return
-        await super()._on_key(event)
+            event.stop()
+            await self.run_action(bound.binding.action)
+        elif event.key == "enter":
+            # The text area would take it for a new line.
+            event.prevent_default()
+        else:
+            await super()._on_key(event)
 
     @override
     async def _on_paste(self, event: events.Paste) -> None:

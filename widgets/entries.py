@@ -18,7 +18,7 @@ from textual.widgets.markdown import MarkdownStream
 from .heatmap import HeatmapView, TokenCell
 from .sanitise import content, one_line, prose, visible
 
-CallOutcome = Literal["waiting", "approved", "denied", "edited", "rule", "stopped"]
+CallOutcome = Literal["waiting", "approved", "denied", "edited", "rule", "stopped", "own"]
 Severity = Literal["information", "warning", "error"]
 
 CALL_MARKS: dict[CallOutcome, tuple[str, str, str]] = {
@@ -28,6 +28,7 @@ CALL_MARKS: dict[CallOutcome, tuple[str, str, str]] = {
     "edited": ("✎", "edited by you", "$mark-edited"),
     "rule": ("✓", "approved by rule", "$mark-rule"),
     "stopped": ("■", "stopped", "$quiet"),
+    "own": ("❯", "run by you", "$primary"),
 }
 LESSON_MARKS: dict[str, tuple[str, str, str]] = {
     "learned": ("✓", "Learned", "$mark-approved"),

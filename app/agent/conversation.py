@@ -71,6 +71,7 @@ class Conversation:
         self._exchanges: list[Exchange] = []
         self._requests: list[str] = []
         self._notes: list[str] = []
+        self._context: list[tuple[str, str]] = []
 
     # --- reading ----------------------------------------------------------------------
 
@@ -85,6 +86,11 @@ class Conversation:
     def notes(self) -> tuple[str, ...]:
         """The notes that wait for the next correction."""
         return tuple(self._notes)
+
+    @property
+    def context(self) -> tuple[str, ...]:
+        """What goes with the next request, each by its title."""
+        return tuple(title for title, _ in self._context)
 
     @property
     def waiting_call(self) -> ToolCall | None:
@@ -113,11 +119,24 @@ class Conversation:
     # --- growing ----------------------------------------------------------------------
 
     def add_request(self, text: str) -> None:
-        """Begin an exchange with what the user asks for; no call stays without an answer."""
+        """Begin an exchange with what the user asks for; no call stays without an answer.
+
+        What the user shared goes before it, once; the request alone becomes a sibling.
+        """
         if self.waiting_call is not None:
             self.add_answer(UNANSWERED)
-        self._exchanges.append(Exchange(ChatMessage(role="user", content=text)))
+        content = "\n\n".join([*(shared for _, shared in self._context), text])
+        self._context.clear()
+        self._exchanges.append(Exchange(ChatMessage(role="user", content=content)))
         self._requests.append(text)
+
+    def add_context(self, title: str, text: str) -> None:
+        """Keep a text that the model is to see with the next request."""
+        self._context.append((title, text))
+
+    def drop_context(self) -> None:
+        """Let the next request go alone."""
+        self._context.clear()
 
     def add_turn(self, text: str, call: ToolCall | None = None) -> None:
         """Add the model's turn: its prose and its call."""
@@ -183,6 +202,7 @@ class Conversation:
         """Forget all exchanges and notes; earlier requests remain siblings."""
         self._exchanges.clear()
         self._notes.clear()
+        self._context.clear()
 
     # --- keeping ----------------------------------------------------------------------
 

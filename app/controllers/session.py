@@ -67,6 +67,8 @@ class SessionController:
         self.folder = folder
         self.metrics = Metrics()
         self.repository: Repository | None = None
+        self.opened = asyncio.Event()
+        """Set as soon as ``repository`` is known."""
         self._presenter = present
         self._decide = decide
         self._paths = DataPaths(settings.data_dir)
@@ -116,6 +118,11 @@ class SessionController:
         """Which calls run without asking; None until the folder is open."""
         return self._approval
 
+    @property
+    def context(self) -> tuple[str, ...]:
+        """The commands whose output goes to the model with the next request."""
+        return self._conversation.context
+
     def lessons(self) -> list[LessonRecord]:
         """Every lesson of this repository and model, oldest first, with its standing."""
         return self._journal.lessons() if self._journal else []
@@ -140,6 +147,7 @@ class SessionController:
         """Open the folder, start the worker and load the model; False when that failed."""
         log_to(self._paths.app_log)
         self.repository = await asyncio.to_thread(inspect, self.folder)
+        self.opened.set()
         if not self.repository.git:
             self._present(
                 Notice(
@@ -209,6 +217,14 @@ class SessionController:
             return
         self._conversation.add_note(carried(text))
         self._present(Notice("The note goes to the teacher of the next correction."))
+
+    def add_context(self, title: str, text: str) -> None:
+        """Give the model a text with the next request."""
+        self._conversation.add_context(title, carried(text))
+
+    def drop_context(self) -> None:
+        """Let the next request go alone."""
+        self._conversation.drop_context()
 
     def clear(self) -> None:
         """Begin a new conversation; the adapter and the lessons stay."""

@@ -15,10 +15,9 @@ from textual.widget import Widget
 from ...themes.names import THEME_NAMES, short_name
 from ...themes.palettes import ThemedApp
 from ...widgets.conversation import Conversation
-from ...widgets.prompt import Completion, Prompt
+from ...widgets.prompt import Prompt
 from ...widgets.stages import LessonStages
 from ...widgets.status_bar import StatusBar
-from .. import commands
 from ..agent.proposal import Decision, Proposal
 from ..calling import Caller
 from ..controllers.session import SessionController
@@ -29,6 +28,7 @@ from ..tools.base import ToolResult
 from ..workspace.workspace import Workspace
 from .desk import DecisionDesk
 from .learning import LearningPanel
+from .outbox import Outbox
 from .transcript import Transcript
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class ChatScreen(ChatState):
     ChatScreen {
         #main { width: 1fr; height: 1fr; }
         Conversation { height: 1fr; min-height: 2; }
-        &.-deciding Prompt { display: none; }
+        &.-deciding Outbox { display: none; }
         &.-narrow LearningCharts { display: none; }
         &.-narrow.-deciding LearningPanel, &.-normal.-deciding LearningPanel { display: none; }
         &.-wide LearningPanel {
@@ -85,6 +85,8 @@ class ChatScreen(ChatState):
         }
     }
     ChatScreen.-low {
+        &.-pending PromptArea { max-height: 4; }
+        &.-pending QueueList Lines { max-height: 3; }
         ProposalPanel { max-height: 10; }
         &.-normal.-pending, &.-narrow.-pending {
             LearningPanel { max-height: 7; }
@@ -92,6 +94,10 @@ class ChatScreen(ChatState):
         }
     }
     ChatScreen.-lowest {
+        HistorySearch OptionList { max-height: 3; }
+        QueueList Lines { max-height: 2; }
+        &.-pending PromptArea { max-height: 2; }
+        &.-pending QueueList Lines { max-height: 1; }
         ProposalPanel { max-height: 8; }
         &.-normal.-pending, &.-narrow.-pending {
             LearningPanel { max-height: 4; }
@@ -118,12 +124,7 @@ class ChatScreen(ChatState):
             yield Conversation()
             yield LearningPanel()
             yield DecisionDesk(arm_delay=self.settings.arm_delay, typing=self._is_typing)
-            yield Prompt(
-                [
-                    Completion(f"/{c.name}", c.help, takes_text=c.takes_text)
-                    for c in commands.COMMANDS
-                ]
-            )
+            yield Outbox(self)
         yield StatusBar().data_bind(
             state=ChatState.phase,
             detail=ChatState.detail,
@@ -146,6 +147,10 @@ class ChatScreen(ChatState):
         self.run_worker(
             self._start(), group="session", exit_on_error=True, description="start the session"
         )
+        self.run_worker(
+            self.query_one(Outbox).open(), group="outbox", exit_on_error=True,
+            description="read the history",
+        )  # fmt: skip
 
     def _take_keymap(self) -> None:
         """Use the user's keys, and say which of them cannot be used."""
@@ -165,11 +170,15 @@ class ChatScreen(ChatState):
 
     async def _start(self) -> None:
         await self.session.start()
+        for outbox in self.query(Outbox):
+            outbox.begin()
         await self.refresh_repository()
 
     # --- the session speaks -------------------------------------------------------------
 
     def _hear(self, event: AgentEvent) -> None:
+        for outbox in self.query(Outbox):
+            outbox.note(event)
         self.post_message(AgentSpoke(event))
 
     async def on_agent_spoke(self, message: AgentSpoke) -> None:
@@ -178,6 +187,7 @@ class ChatScreen(ChatState):
         if self._caller is not None:
             self._caller.hear(message.event)
         self._transcript.present(message.event)
+        self.query_one(Outbox).hear(message.event)
         if self._overview is not None and self._overview.is_attached:
             self._overview.hear(message.event)
 
@@ -196,7 +206,10 @@ class ChatScreen(ChatState):
     def set_phase(self, phase: Phase, detail: str = "") -> None:
         """Say what the agent does now."""
         self.phase, self.detail = phase, detail
+        if phase == "failed":
+            self.query_one(Outbox).hold()
         if phase == "ready":
+            self.query_one(Outbox).come_to_rest()
             self.run_worker(
                 self.refresh_repository(), group="repository", exclusive=True,
                 exit_on_error=False, description="read the repository's state",
@@ -256,9 +269,9 @@ class ChatScreen(ChatState):
     # --- the user speaks ----------------------------------------------------------------
 
     def _is_typing(self) -> bool:
-        prompt = self.query_one(Prompt)
         recently = asyncio.get_running_loop().time() - self._last_key < TYPING_PAUSE
-        return prompt.has_focus_within and (recently or bool(prompt.text.strip()))
+        outbox = self.query_one(Outbox)
+        return outbox.writing or (recently and outbox.prompt.has_focus_within)
 
     def on_prompt_typed(self, message: Prompt.Typed) -> None:
         """A key in the prompt keeps the keys of a call from arming."""
@@ -271,42 +284,23 @@ class ChatScreen(ChatState):
         if panel is not None:
             panel.note_keystroke()
 
-    def order(self, line: str) -> None:
-        """Run a slash command."""
-        self.run_worker(
-            commands.run(self, line), group="command", exit_on_error=True,
-            description="run a command",
-        )  # fmt: skip
-
     def write(self, text: str) -> None:
         """Put a text into the prompt, to be gone on with."""
         prompt = self.query_one(Prompt)
         prompt.text = text
         prompt.focus()
 
-    async def on_prompt_submitted(self, message: Prompt.Submitted) -> None:
-        """Run a command, or put the request to the agent."""
-        message.stop()
-        text = message.text.strip()
-        if text.startswith("/"):
-            self.order(text)
-        elif text and self.session.busy:
-            message.prompt.text = text
-            self.say("The agent is at work; Esc stops it.", "warning")
-        elif text:
-            self.run_worker(
-                self.session.submit(text), group="turn", exit_on_error=True,
-                description="answer a request",
-            )  # fmt: skip
-
     async def action_interrupt(self) -> None:
-        """Go back to what waits for a decision, or else stop what is under way."""
-        if not self.query_one(DecisionDesk).take_focus():
-            await self.session.interrupt()
+        """Stop a command of the user's own, else go back to a call that waits, else stop all."""
+        outbox = self.query_one(Outbox)
+        if outbox.stop_command() or self.query_one(DecisionDesk).take_focus():
+            return
+        outbox.hold()
+        await self.session.interrupt()
 
     async def on_proposal_panel_stop_requested(self) -> None:
         """Esc on a call decides nothing and stops the agent."""
-        await self.session.interrupt()
+        await self.action_interrupt()
         self.query_one(Prompt).focus()
 
     def action_switch_focus(self) -> None:

@@ -89,6 +89,10 @@ class DataPaths:
         where = hashlib.sha256(os.fsencode(checkout)).hexdigest()[:16]
         return self.root / "rules" / safe_name(repository) / f"{where}.json"
 
+    def history(self, repository: str) -> Path:
+        """What the user wrote in a repository's prompt."""
+        return self.root / "history" / f"{safe_name(repository)}.jsonl"
+
     @property
     def logs(self) -> Path:
         """The folder of the logs."""

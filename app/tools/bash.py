@@ -40,7 +40,7 @@ class Bash:
             title="bash",
             command=command,
             folder=str(workspace.root),
-            problem=_problem(command),
+            problem=problem_with(command),
         )
 
     async def run(
@@ -53,11 +53,11 @@ class Bash:
         """Run the command and pass its output on as it comes."""
         del expected
         command = arguments["command"]
-        if problem := _problem(command):
+        if problem := problem_with(command):
             return failure(problem)
         try:
             finished = await run_process(
-                [_shell(), "-c", command],
+                [shell(), "-c", command],
                 folder=workspace.root,
                 environment=child_environment(os.environ),
                 timeout=self.timeout,
@@ -75,7 +75,8 @@ class Bash:
         return ToolResult(ok=finished.exit_code == 0, output=f"{output}[exit {finished.exit_code}]")
 
 
-def _problem(command: str) -> str | None:
+def problem_with(command: str) -> str | None:
+    """Say why no shell could read a command."""
     if not command.strip():
         return "the command is empty; name what to run"
     if "\0" in command:
@@ -87,7 +88,8 @@ def _problem(command: str) -> str | None:
     return None
 
 
-def _shell() -> str:
+def shell() -> str:
+    """Find the shell that runs commands."""
     entries = os.environ.get("PATH", os.defpath).split(os.pathsep)
     path = os.pathsep.join(entry for entry in entries if entry.startswith("/"))
     return shutil.which("bash", path=path) or "/bin/sh"

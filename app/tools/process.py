@@ -31,6 +31,8 @@ _SECRET = re.compile(
 _REDIRECTING = frozenset(
     {"BASH_ENV", "ENV", "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "PROMPT_COMMAND"}
 )
+NO_TERMINAL = {"TERM": "dumb", "PAGER": "cat", "GIT_PAGER": "cat", "GIT_TERMINAL_PROMPT": "0"}
+"""What tells programs that nobody can answer them or turn a page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
         for name, value in environment.items()
         if name not in _REDIRECTING and not _SECRET.search(name)
     }
-    return kept | {"TERM": "dumb", "PAGER": "cat", "GIT_PAGER": "cat", "GIT_TERMINAL_PROMPT": "0"}
+    return kept | NO_TERMINAL
 
 
 class Capture:

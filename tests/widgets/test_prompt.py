@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from continualcode_tui.widgets.file_index import FileIndex
 from continualcode_tui.widgets.prompt import Completion, Prompt, PromptArea
-from textual.events import Paste
+from textual.events import Key, Paste
 
 from .support import HOSTILE, Stage, screen_text, settled, until
 
@@ -108,6 +109,88 @@ async def test_hostile_text_is_shown_and_not_obeyed_and_sent_as_it_was():
         await pilot.press("enter")
         await until(lambda: sent(app), pilot)
         assert sent(app) == [HOSTILE.strip()]
+
+
+async def test_a_file_is_completed_after_an_at():
+    app, prompt = stage()
+    prompt.files = FileIndex(["src/session.py", "a b.py", "evil\n[b]\x1b.py"])
+    async with app.run_test() as pilot:
+        await pilot.press(*"see @ssn")
+        await settled(pilot)
+        assert "src/session.py" in screen_text(app)
+        await pilot.press("enter", *"and @a", "space", *"x", "ctrl+u")
+        assert app.of(Prompt.FilesWanted)
+        await pilot.press(*"me@ab")
+        await settled(pilot)
+        assert "a b.py" not in screen_text(app), "an address is no file"
+        await pilot.press("ctrl+u", *"@ab", "tab", *"@evil")
+        await settled(pilot)
+        assert "evil⟨LF⟩[b]⟨ESC⟩.py" in screen_text(app)
+        await pilot.press("tab", "enter")
+        await until(lambda: sent(app), pilot)
+        assert sent(app) == ['@"a b.py" @"evil\n[b]\x1b.py"']
+
+
+async def test_a_shell_command_gets_the_path_alone():
+    app, prompt = stage()
+    async with app.run_test() as pilot:
+        await pilot.press(*"!cat @a")
+        await until(lambda: app.of(Prompt.FilesWanted), pilot)
+        prompt.files = FileIndex(["a b.py"])
+        await pilot.press("tab", "enter")
+        await until(lambda: sent(app), pilot)
+        assert sent(app) == ["!cat 'a b.py'"]
+
+
+async def test_keys_right_after_enter_are_not_lost():
+    app, prompt = stage()
+    async with app.run_test() as pilot:
+        for key in ("o", "n", "e", "enter", "t", "w", "o", "ctrl+j", "3", "enter", "x"):
+            character = key if len(key) == 1 else None
+            prompt.area.post_message(Key(key, character))
+        await until(lambda: prompt.text == "x", pilot)
+        assert sent(app) == ["one", "two\n3"]
+
+
+async def test_a_backslash_at_the_end_of_a_line_makes_enter_begin_another():
+    app, _ = stage()
+    async with app.run_test() as pilot:
+        await pilot.press(*"one", "backslash", "enter", *"two", "backslash", "space", "enter")
+        await until(lambda: sent(app), pilot)
+        assert sent(app) == ["one\ntwo\\"]
+
+
+async def test_a_long_paste_is_not_sent_and_nothing_of_it_is_lost():
+    app, prompt = stage()
+    text = "\n".join(f"line {number}" for number in range(300))
+    async with app.run_test() as pilot:
+        prompt.area.post_message(Paste(text + "\n"))
+        await until(lambda: prompt.text, pilot)
+        await settled(pilot)
+        assert not sent(app)
+        assert prompt.size.height < 12
+        assert "301 lines" in screen_text(app)
+        await pilot.press("enter")
+        await until(lambda: sent(app), pilot)
+        assert sent(app) == [text]
+
+
+async def test_a_recalled_command_does_not_catch_the_arrow_keys():
+    app, prompt = stage(history=["one", "/metrics"])
+    async with app.run_test() as pilot:
+        await pilot.press("up", "up")
+        assert prompt.text == "one"
+
+
+async def test_up_in_the_empty_prompt_asks_for_what_is_queued():
+    app, prompt = stage(history=["one"])
+    async with app.run_test() as pilot:
+        prompt.queued = True
+        await pilot.press("up")
+        await until(lambda: app.of(Prompt.TakeBack), pilot)
+        assert prompt.text == ""
+        await pilot.press("x", "up")
+        assert prompt.text == "one"
 
 
 def test_snapshot(snap_compare):
