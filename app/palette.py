@@ -50,7 +50,9 @@ async def _run(chat: ChatScreen, command: commands.Command) -> None:
     if command.takes_text:
         chat.write(f"/{command.name} ")
     else:
-        await command.run(chat, "")
+        chat.run_worker(
+            command.run(chat, ""), group="command", exit_on_error=True, description="run a command"
+        )
 
 
 async def _theme(chat: ChatScreen, name: str) -> None:
