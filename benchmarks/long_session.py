@@ -45,7 +45,9 @@ def records(messages: int) -> list[object]:
             case 1:
                 made.append(AssistantRecord(ANSWER.format(n=n)))
             case _:
-                made.append(CallRecord("bash", f"pytest -k {n}", "approved", output=output, ok=True))
+                made.append(
+                    CallRecord("bash", f"pytest -k {n}", "approved", output=output, ok=True)
+                )
         if n % 40 == 39:
             made.append(LessonRecord("learned", "The retry proposes edit_lines.", "use edit_lines"))
             made.append(NoticeRecord("The repository changed outside of this program."))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from textual import events
 from textual.binding import Binding, BindingType
@@ -15,7 +15,7 @@ from textual.containers import VerticalScroll
 from textual.geometry import NULL_OFFSET, Region, Size, Spacing
 from textual.layout import Layout, WidgetPlacement
 from textual.layouts.stream import StreamLayout
-from textual.scrollbar import ScrollBar
+from textual.reactive import Reactive
 from textual.widget import Widget
 from typing_extensions import override
 
@@ -141,7 +141,7 @@ class Conversation(VerticalScroll, can_focus=True):
         self._set_following(True)
         if self._last < len(self._model):
             self._show_tail()
-        self.refresh(layout=True)
+        self._edge.refresh(layout=True)
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         """Follow the end when the user comes to it, and no longer when he leaves it."""
@@ -330,7 +330,7 @@ class Conversation(VerticalScroll, can_focus=True):
         self._came(slot)
         mounted = self._last - self._first
         if self._last < len(self._model) - 1 or not self._edge.is_attached:
-            self.refresh(layout=True)  # it is below the window: only the scrollbar changes
+            self._edge.refresh(layout=True)  # below the window: only the scrollbar changes
         elif self._following or mounted < MOST_WAITING:
             self._last += 1
             self.mount(self._show(slot), before=self._edge)
@@ -398,9 +398,9 @@ class Conversation(VerticalScroll, can_focus=True):
             at = self._placed.index(pin)
             # An entry that became shorter must not leave the view to those below it.
             scroll = max(self._edges[at], min(self._edges[at] + offset, self._edges[at + 1] - 1))
-        scroll = max(0, min(scroll, self._bottom))
+        scroll = float(max(0, min(scroll, self._bottom)))
         self.set_reactive(Widget.scroll_y, scroll)
-        self.set_reactive(Widget.scroll_target_y, scroll)
+        self.set_reactive(cast("Reactive[float]", Widget.scroll_target_y), scroll)
         if self.show_vertical_scrollbar:
             self.vertical_scrollbar.position = scroll
         if not self._adjusting:
@@ -435,17 +435,18 @@ class Conversation(VerticalScroll, can_focus=True):
             return
         self._adjusting = True
         try:
-            for waiting in self._move(wanted):
-                await waiting
+            # One layout for all that comes and goes, and no frame between them.
+            with self.app.batch_update():
+                for waiting in self._move(wanted):
+                    await waiting
         finally:
             self._adjusting = False
-        self.refresh(layout=True)
 
     def _show_tail(self) -> None:
         if self._edge.is_attached:
             height = self._room.height or self.app.size.height
             self._move(tail(len(self._model), self._average, height))
-            self.refresh(layout=True)
+            self._edge.refresh(layout=True)
 
     def _move(self, to: Window) -> list[Any]:
         """Change the window; what it gives can be waited for."""

@@ -12,6 +12,7 @@ from textual import work
 from textual.content import Content, Span
 from textual.geometry import Size
 from textual.highlight import highlight
+from textual.selection import Selection
 from textual.strip import Strip
 from textual.style import Style
 from textual.widget import Widget
@@ -20,7 +21,7 @@ from typing_extensions import override
 from ..themes.syntax import SyntaxTheme
 from .cells import cut_points
 from .diff_rows import Diff, Row, make_diff, split_lines
-from .painting import component_style, paint
+from .painting import TextRow, component_style, paint, selectable, selected_text, wrapped
 from .sanitise import HARMLESS, mark_of, visible
 
 Colours = tuple[list[Content], list[Content]]
@@ -121,6 +122,22 @@ class DiffView(Widget):
 
     def render_line(self, y: int) -> Strip:
         """Paint one line, from the cache where it has been painted before."""
+        return selectable(self, self._line(y), y)
+
+    @override
+    def get_selection(self, selection: Selection) -> tuple[str, str] | None:
+        """Give the selected text without line numbers and signs."""
+        rows = [TextRow(self._diff.summary)] if self._show_summary else []
+        room = max(1, self._layout_width - self._gutter)
+        for row in self._rows:
+            if row.kind == "fold":
+                rows.append(TextRow(_folded(row), self._digits - 1))
+            else:
+                text = self._shown(row)
+                rows += wrapped(text, cut_points(text, room), self._gutter)
+        return selected_text(rows, selection)
+
+    def _line(self, y: int) -> Strip:
         width = self.size.width
         self._lay_out(width)
         if y >= self._heights:
@@ -177,8 +194,7 @@ class DiffView(Widget):
 
     def _paint(self, row: Row, width: int) -> list[Strip]:
         if row.kind == "fold":
-            lines = f"{row.hidden} unchanged lines"
-            text = Content(f"{' ' * (self._digits - 1)}⋯ {lines}").truncate(width, ellipsis=True)
+            text = Content(" " * (self._digits - 1) + _folded(row)).truncate(width, ellipsis=True)
             return [paint(self, text, self._style("fold"), width)]
         base = self._style(row.kind)
         body = self._coloured(row)
@@ -249,6 +265,10 @@ def _highlight(text: str, path: str) -> list[Content]:
         return []
     shown = "\n".join(_expand(line.text, False)[0] for line in split_lines(text))
     return highlight(shown, path=path or None, theme=SyntaxTheme).split("\n", allow_blank=True)
+
+
+def _folded(row: Row) -> str:
+    return f"⋯ {row.hidden} unchanged lines"
 
 
 def _display(row: Row) -> tuple[str, list[int] | None]:

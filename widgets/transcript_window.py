@@ -13,7 +13,9 @@ from typing import NamedTuple
 
 # In heights of the view, on either side of it: less than the first is filled up to the second,
 # and what lies beyond the third is let go.
-NEAR, FILL, FAR = 1.0, 1.5, 3.0
+NEAR, FILL, FAR = 1.0, 2.0, 3.0
+# What is mounted before the first paint; the rest follows after it.
+OPENED = 1.25
 # Entries that have just been mounted may not have their height yet.
 MOST_AT_ONCE = 60
 
@@ -45,7 +47,7 @@ class Geometry:
 
 def tail(count: int, average: float, view_height: int) -> Window:
     """Give the window in which the newest entry is at the bottom of the view."""
-    return Window(max(0, count - _entries((1 + NEAR) * view_height, average)), count)
+    return Window(max(0, count - _entries(OPENED * view_height, average)), count)
 
 
 def plan(at: Geometry) -> Window:

@@ -25,6 +25,7 @@ from ..messages import AgentSpoke
 from ..state import ChatState, Phase
 from ..tools.base import ToolResult
 from ..workspace.workspace import Workspace
+from .copying import copied_text
 from .desk import DecisionDesk
 from .learning import LearningPanel
 from .transcript import Transcript
@@ -54,6 +55,14 @@ class ChatScreen(ChatState):
         Binding("escape", "interrupt", "stop", show=False, id="chat.interrupt"),
         Binding("tab", "switch_focus", "switch", show=False, id="chat.switch"),
         Binding("ctrl+t", "toggle_learning", "learning", show=False, id="chat.learning"),
+        Binding("pageup", "scroll_talk('page_up')", "up", show=False, id="chat.pageup"),
+        Binding("pagedown", "scroll_talk('page_down')", "down", show=False, id="chat.pagedown"),
+        Binding(
+            "home,ctrl+home", "scroll_talk('scroll_home')", "first", show=False, id="chat.first"
+        ),
+        Binding(
+            "end,ctrl+end", "scroll_talk('scroll_end')", "latest", show=False, id="chat.latest"
+        ),
     ]
     DEFAULT_CSS = """
     ChatScreen {
@@ -282,6 +291,10 @@ class ChatScreen(ChatState):
         """Show or hide what the last lesson did."""
         self.query_one(LearningPanel).toggle()
 
+    async def action_scroll_talk(self, action: str) -> None:
+        """Scroll the conversation from wherever the focus is."""
+        await self.query_one(Conversation).run_action(action)
+
     # --- what commands may do -----------------------------------------------------------
 
     def say(self, text: str, severity: Severity = "information") -> None:
@@ -314,6 +327,13 @@ class ChatScreen(ChatState):
         if not self.session.busy:
             self.query_one(Conversation).clear()
             self.query_one(LearningPanel).remove_class("-shown")
+
+    def copy(self, what: str) -> None:
+        """Put an answer, or what a tool printed, on the clipboard."""
+        copied = copied_text(self.query_one(Conversation), what)
+        if copied.text:
+            self.app.copy_to_clipboard(copied.text)
+        self.say(copied.sentence, "information" if copied.text else "warning")
 
     def use_theme(self, name: str) -> None:
         """Change the theme, or say which there are."""
