@@ -72,6 +72,8 @@ Settings, as arguments, as CONTINUALCODE_... variables, or in config.toml:
   bash_timeout=SECONDS            after which a command is stopped (120)
   worker_command="COMMAND"        e.g. "ssh gpu-box continualcode-tui worker"
   theme=NAME                      the colours of the screen
+  keymap="ID=KEYS;ID=KEYS"        other keys for the ids that F1 shows
+  notify=both|bell|title|off      how you are called when the terminal is not in front
   data_dir=FOLDER                 lessons, adapters, conversations and logs
   arm_delay=SECONDS               before the keys of a proposal are taken (0.4)
   config_file=FILE                instead of the usual config.toml

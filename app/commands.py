@@ -25,7 +25,7 @@ class CommandHost(Protocol):
         ...
 
     def show(self, screen: str) -> None:
-        """Open a screen by name: help, metrics or lessons."""
+        """Open a screen by name: help, metrics, lessons or settings."""
         ...
 
     async def clear_conversation(self) -> None:
@@ -132,6 +132,10 @@ async def _theme(host: CommandHost, name: str) -> None:
     host.use_theme(name)
 
 
+async def _settings(host: CommandHost, _: str) -> None:
+    host.show("settings")
+
+
 async def _quit(host: CommandHost, _: str) -> None:
     await host.leave()
 
@@ -148,6 +152,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("save", "write the adapter as a PEFT folder", _save, "[FOLDER]"),
     Command("adapter", "which adapter answers; switch it", _adapter, ADAPTER_USAGE),
     Command("theme", "change the colours", _theme, "[NAME]"),
+    Command("settings", "every setting, what it means and where it comes from", _settings),
     Command("quit", "leave; everything learned is kept", _quit),
 )
 

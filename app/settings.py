@@ -10,13 +10,14 @@ import shlex
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import platformdirs
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, PrivateAttr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -32,6 +33,7 @@ from ..training.protocol import (
 )
 from .store.paths import APP_NAME
 
+Notify = Literal["both", "bell", "title", "off"]
 PREFIX = "CONTINUALCODE_"
 CONFIG_FILE = "config_file"
 
@@ -148,11 +150,24 @@ class Settings(BaseSettings):
     theme: str | None = None
     """The name of the theme; the terminal decides between light and dark when it is not set."""
 
+    keymap: Annotated[dict[str, str], NoDecode] = Field(default_factory=dict)
+    """Other keys for the ids that the help shows: a table in the file, `id=keys;id=keys` else."""
+
+    notify: Notify = "both"
+    """How you are called when the terminal is not in front and the agent waits for you."""
+
     data_dir: Path = Field(default_factory=_default_data_dir)
     """The folder of lessons, adapters, conversations and logs."""
 
     arm_delay: float = Field(default=0.4, ge=0, le=60, allow_inf_nan=False)
     """The seconds before the keys of a new proposal are taken."""
+
+    _arguments: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    @property
+    def arguments(self) -> dict[str, str]:
+        """The arguments that were given at the start."""
+        return self._arguments
 
     @classmethod
     def settings_customise_sources(
@@ -172,6 +187,16 @@ class Settings(BaseSettings):
             env_settings,
             TomlConfigSettingsSource(settings_cls, file),
         )
+
+    @field_validator("keymap", mode="before")
+    @classmethod
+    def _split_keymap(cls, given: object) -> object:
+        if not isinstance(given, str):
+            return given
+        pairs = [pair.partition("=") for pair in given.split(";") if pair.strip()]
+        if not all(equals for _, equals, _ in pairs):
+            raise ValueError("id=keys, several of them with ; between")
+        return {name.strip(): keys.strip() for name, _, keys in pairs}
 
     @field_validator("data_dir", mode="after")
     @classmethod
@@ -221,15 +246,17 @@ def load_settings(
     given = parse_arguments(arguments)
     file = config_file_for(given, environ)
     _check_environment(environ)
-    in_file = _read_file(file)
+    in_file = read_file(file)
     values: dict[str, Any] = {**given, CONFIG_FILE: file}
     in_environment = any(name.upper() == f"{PREFIX}ENGINE" for name in environ)
     if not (in_environment or "engine" in given or "engine" in in_file):
         values |= {"engine": "tinker"} if has_service_key(environ) else {}
     try:
-        return Settings(**values)
+        settings = Settings(**values)
     except ValidationError as error:
         raise SettingsError(_explain(error, given, in_file, file)) from None
+    settings._arguments = given
+    return settings
 
 
 def has_service_key(environ: Mapping[str, str]) -> bool:
@@ -263,7 +290,8 @@ def _check_environment(environ: Mapping[str, str]) -> None:
             _check_name(name, f"the environment variable {variable}", PREFIX)
 
 
-def _read_file(file: Path | None) -> Mapping[str, Any]:
+def read_file(file: Path | None) -> Mapping[str, Any]:
+    """What the user's file says; raises `SettingsError`."""
     if file is None:
         return {}
     try:

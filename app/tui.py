@@ -5,32 +5,51 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import Static
+from typing_extensions import override
 
 from ..themes.palettes import DARK, THEMES, ThemedApp
 from .cli import USAGE
 
 if TYPE_CHECKING:
+    from textual.command import Provider
+    from textual.dom import DOMNode
+
     from .settings import Settings
 
 QUIT_WINDOW = 2.0
 """Seconds within which a second ctrl+c leaves the program."""
 
 
+def _commands() -> type[Provider]:
+    """What the command palette offers, imported when it is opened."""
+    from .palette import CommandProvider
+
+    return CommandProvider
+
+
 class ContinualCode(ThemedApp):
     """The program's screen."""
 
     TITLE = "continualcode-tui"
-    ENABLE_COMMAND_PALETTE = False
+    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {_commands}
     CSS = "#splash { width: 100%; height: 100%; content-align: center middle; }"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+c", "interrupt_or_quit", "quit", show=False, priority=True, id="quit"),
-        Binding("f1", "help", "help", show=False, id="help"),
+        Binding(
+            "ctrl+c",
+            "interrupt_or_quit",
+            "Copy the selection; twice: leave",
+            show=False,
+            priority=True,
+            id="quit",
+        ),
+        Binding("f1", "help", "This page", show=False, id="help"),
     ]
 
     def __init__(self, settings: Settings, folder: Path) -> None:
@@ -38,6 +57,8 @@ class ContinualCode(ThemedApp):
         self.settings = settings
         self.folder = folder
         self._asked_to_quit = 0.0
+        self._keymap_in_use: dict[str, str] = {}
+        self._clashes: set[str] = set()
 
     def compose(self) -> ComposeResult:
         """Paint one line at once; everything else is imported after it."""
@@ -79,7 +100,20 @@ class ContinualCode(ThemedApp):
         from .screens.help import HelpScreen
 
         if not isinstance(self.screen, HelpScreen):
-            self.push_screen(HelpScreen())
+            self.push_screen(HelpScreen(self._keymap_in_use))
+
+    def use_keymap(self, keymap: dict[str, str]) -> None:
+        """Take the user's keys for the bindings with these ids."""
+        self._keymap_in_use = keymap
+        self.set_keymap(keymap)
+
+    @override
+    def handle_bindings_clash(self, clashed_bindings: set[Binding], node: DOMNode) -> None:
+        """Say once that a key of the keymap takes another one's place."""
+        names = ", ".join(sorted(binding.id or binding.action for binding in clashed_bindings))
+        if names not in self._clashes:
+            self._clashes.add(names)
+            self.notify(f"keymap: {names} has lost its key to another.", markup=False)
 
     async def action_leave(self) -> None:
         """Close the session, then the program."""

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 from textual import events
-from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.geometry import NULL_OFFSET, Region, Size, Spacing
 from textual.layout import Layout, WidgetPlacement
@@ -69,11 +68,6 @@ class Conversation(VerticalScroll, can_focus=True):
     Calls are known by the number that ``add_call`` was given; without a number, methods speak
     of the newest call.
     """
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+home", "scroll_home", "Beginning", show=False, id="conversation.home"),
-        Binding("ctrl+end", "scroll_end", "Latest", show=False, id="conversation.end"),
-    ]
 
     DEFAULT_CSS = """
     Conversation {

@@ -19,6 +19,7 @@ from ...widgets.stages import LessonStages
 from ...widgets.status_bar import StatusBar
 from .. import commands
 from ..agent.proposal import Decision, Proposal
+from ..calling import Caller
 from ..controllers.session import SessionController
 from ..events import AgentEvent, Severity
 from ..messages import AgentSpoke
@@ -52,16 +53,38 @@ class ChatScreen(ChatState):
         (32, "-high"),
     ]
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "interrupt", "stop", show=False, id="chat.interrupt"),
-        Binding("tab", "switch_focus", "switch", show=False, id="chat.switch"),
-        Binding("ctrl+t", "toggle_learning", "learning", show=False, id="chat.learning"),
-        Binding("pageup", "scroll_talk('page_up')", "up", show=False, id="chat.pageup"),
-        Binding("pagedown", "scroll_talk('page_down')", "down", show=False, id="chat.pagedown"),
+        Binding("escape", "interrupt", "Stop what the agent does", show=False, id="chat.interrupt"),
         Binding(
-            "home,ctrl+home", "scroll_talk('scroll_home')", "first", show=False, id="chat.first"
+            "tab",
+            "switch_focus",
+            "Move between the prompt and the call",
+            show=False,
+            id="chat.switch",
         ),
         Binding(
-            "end,ctrl+end", "scroll_talk('scroll_end')", "latest", show=False, id="chat.latest"
+            "ctrl+t",
+            "toggle_learning",
+            "Show or hide what the last lesson did",
+            show=False,
+            id="chat.learning",
+        ),
+        Binding("pageup", "scroll_talk('page_up')", "Page up", show=False, id="chat.pageup"),
+        Binding(
+            "pagedown", "scroll_talk('page_down')", "Page down", show=False, id="chat.pagedown"
+        ),
+        Binding(
+            "home,ctrl+home",
+            "scroll_talk('scroll_home')",
+            "The beginning of the conversation",
+            show=False,
+            id="chat.first",
+        ),
+        Binding(
+            "end,ctrl+end",
+            "scroll_talk('scroll_end')",
+            "The latest of the conversation, and follow it",
+            show=False,
+            id="chat.latest",
         ),
     ]
     DEFAULT_CSS = """
@@ -103,6 +126,7 @@ class ChatScreen(ChatState):
             settings=settings, folder=folder, present=self._hear, decide=self._decide
         )
         self._transcript = Transcript(self)
+        self._caller: Caller | None = None
         self._overview: LessonsScreen | None = None
         self._last_key = 0.0
 
@@ -134,9 +158,28 @@ class ChatScreen(ChatState):
     def on_mount(self) -> None:
         """Start the session after the screen is there."""
         self.query_one(Prompt).focus()
+        self._caller = caller = Caller(self.app, self.settings.notify)
+        self.watch(self.app, "app_focus", lambda focus: caller.rest() if focus else None)
+        self._take_keymap()
         self.run_worker(
             self._start(), group="session", exit_on_error=True, description="start the session"
         )
+
+    def _take_keymap(self) -> None:
+        """Use the user's keys, and say which of them cannot be used."""
+        from ..keys import usable
+        from ..tui import ContinualCode
+
+        if self.settings.keymap and isinstance(self.app, ContinualCode):
+            keymap, refused = usable(self.settings.keymap)
+            self.app.use_keymap(keymap)
+            for sentence in refused:
+                self.say(sentence, "warning")
+
+    def on_unmount(self) -> None:
+        """Give the terminal its title back."""
+        if self._caller is not None:
+            self._caller.rest()
 
     async def _start(self) -> None:
         await self.session.start()
@@ -150,6 +193,8 @@ class ChatScreen(ChatState):
     async def on_agent_spoke(self, message: AgentSpoke) -> None:
         """Show what was said; messages come one by one, so the order stays."""
         message.stop()
+        if self._caller is not None:
+            self._caller.hear(message.event)
         self._transcript.present(message.event)
         if self._overview is not None and self._overview.is_attached:
             self._overview.hear(message.event)
@@ -244,15 +289,25 @@ class ChatScreen(ChatState):
         if panel is not None:
             panel.note_keystroke()
 
+    def order(self, line: str) -> None:
+        """Run a slash command."""
+        self.run_worker(
+            commands.run(self, line), group="command", exit_on_error=True,
+            description="run a command",
+        )  # fmt: skip
+
+    def write(self, text: str) -> None:
+        """Put a text into the prompt, to be gone on with."""
+        prompt = self.query_one(Prompt)
+        prompt.text = text
+        prompt.focus()
+
     async def on_prompt_submitted(self, message: Prompt.Submitted) -> None:
         """Run a command, or put the request to the agent."""
         message.stop()
         text = message.text.strip()
         if text.startswith("/"):
-            self.run_worker(
-                commands.run(self, text), group="command", exit_on_error=True,
-                description="run a command",
-            )  # fmt: skip
+            self.order(text)
         elif text and self.session.busy:
             message.prompt.text = text
             self.say("The agent is at work; Esc stops it.", "warning")
@@ -306,14 +361,17 @@ class ChatScreen(ChatState):
         getattr(self, f"_show_{screen}")()
 
     def _show_help(self) -> None:
-        from .help import HelpScreen
-
-        self.app.push_screen(HelpScreen())
+        self.app.call_later(self.app.run_action, "app.help")
 
     def _show_metrics(self) -> None:
         from .metrics import MetricsScreen
 
         self.app.push_screen(MetricsScreen(self.session))
+
+    def _show_settings(self) -> None:
+        from .settings import SettingsScreen
+
+        self.app.push_screen(SettingsScreen(self.settings))
 
     def _show_lessons(self) -> None:
         from .lessons import LessonsScreen
@@ -335,9 +393,13 @@ class ChatScreen(ChatState):
             self.app.copy_to_clipboard(copied.text)
         self.say(copied.sentence, "information" if copied.text else "warning")
 
+    def theme_names(self) -> list[str]:
+        """The themes that can be chosen."""
+        return [theme.name for theme in THEMES]
+
     def use_theme(self, name: str) -> None:
         """Change the theme, or say which there are."""
-        names = [theme.name for theme in THEMES]
+        names = self.theme_names()
         if name in names:
             self.app.theme = name
         else:

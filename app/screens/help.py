@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
+from rich.table import Table
+from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
@@ -12,19 +15,9 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from ..commands import COMMANDS
+from ..keys import groups
 
-KEYS: tuple[tuple[str, str], ...] = (
-    ("y", "approve the call that is shown"),
-    ("n", "deny it and say what to do instead; the model learns from it"),
-    ("e", "edit its arguments, then run it; the model learns from the difference"),
-    ("a", "approve exactly this call for the rest of the session"),
-    ("Esc", "go back, or interrupt the agent"),
-    ("Tab", "move between the prompt and the call"),
-    ("Enter", "send; ctrl+j or shift+enter begins a new line"),
-    ("ctrl+t", "show or hide what the last lesson did"),
-    ("ctrl+c", "copy the selection; twice to leave"),
-    ("F1", "this page"),
-)
+LEFT = 26
 
 
 class HelpScreen(ModalScreen[None]):
@@ -41,14 +34,25 @@ class HelpScreen(ModalScreen[None]):
     }
     """
 
+    def __init__(self, keymap: Mapping[str, str] | None = None) -> None:
+        """``keymap`` are the user's own keys by the id of a binding."""
+        super().__init__()
+        self._keymap = keymap or {}
+
     def compose(self) -> ComposeResult:
-        """Two tables of a key or command and its line."""
+        """The commands, and the keys by the place where they mean something."""
         commands = [(command.title, command.help) for command in COMMANDS]
+        keys = [
+            (title, [(line.keys, line.words) for line in lines])
+            for title, lines in groups(self._keymap)
+        ]
         with VerticalScroll() as scroll:
             scroll.border_title = "help"
             scroll.border_subtitle = "Esc closes"
-            yield Static(_table("Keys", list(KEYS)))
-            yield Static(_table("Commands", commands))
+            for title, lines in [*keys[:1], ("Commands", commands), *keys[1:]]:
+                if lines:
+                    yield Static(Content.styled(f"\n{title}", "bold $primary"))
+                    yield Static(_table(lines))
             yield Static(
                 Content(
                     "\nA denied call teaches: the model sees your correction, compares itself with "
@@ -62,10 +66,11 @@ class HelpScreen(ModalScreen[None]):
         self.dismiss(result)
 
 
-def _table(title: str, rows: list[tuple[str, str]]) -> Content:
-    width = max(len(left) for left, _ in rows)
-    lines = [Content.styled(f"\n{title}\n", "bold $primary")]
-    lines += [
-        Content.assemble((f"{left:<{width}}", "bold"), "  ", right, "\n") for left, right in rows
-    ]
-    return Content("").join(lines)
+def _table(rows: list[tuple[str, str]]) -> Table:
+    """Two columns, of which each wraps in its own."""
+    table = Table.grid(padding=(0, 2, 0, 0), expand=True)
+    table.add_column(max_width=LEFT, min_width=max(min(len(left), LEFT) for left, _ in rows))
+    table.add_column(ratio=1)
+    for left, right in rows:
+        table.add_row(Text(left, style="bold"), Text(right))
+    return table

@@ -84,7 +84,7 @@ class LessonsScreen(Screen[None]):
                 yield Static(id="facts")
                 yield HeatmapView(id="heatmap")
         yield Static(id="news", markup=False)
-        yield Footer()
+        yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
         """Show what there is."""

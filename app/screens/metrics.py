@@ -43,7 +43,7 @@ class MetricsScreen(Screen[None]):
         yield LearningCharts(id="charts")
         with VerticalScroll(id="figures"):
             yield Static(id="rows")
-        yield Footer()
+        yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
         """Draw, and look for news twice a second."""
