@@ -17,6 +17,21 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
+import psutil
+from continualcode_tui.themes.palettes import DARK, ThemedApp
+from continualcode_tui.widgets.conversation import Conversation
+from continualcode_tui.widgets.prompt import Prompt
+from continualcode_tui.widgets.transcript_model import (
+    AssistantRecord,
+    CallRecord,
+    LessonRecord,
+    NoticeRecord,
+    Record,
+    UserRecord,
+)
+from textual.app import App, ComposeResult
+from textual.pilot import Pilot
+
 SIZES = (10, 400, 10_000)
 ANSWER = (
     "I will look at **{n}** first.\n\n- `read` the file\n- change one line\n\n"
@@ -26,18 +41,10 @@ CHUNKS = 60
 PAGES = 12
 
 
-def records(messages: int) -> list[object]:
+def records(messages: int) -> list[Record]:
     """Return a session: of each three messages one is the user's, one the model's, one a call."""
-    from continualcode_tui.widgets.transcript_model import (
-        AssistantRecord,
-        CallRecord,
-        LessonRecord,
-        NoticeRecord,
-        UserRecord,
-    )
-
     output = "".join(f"{i:>3} a line of output\n" for i in range(40))
-    made: list[object] = []
+    made: list[Record] = []
     for n in range(messages):
         match n % 3:
             case 0:
@@ -45,109 +52,120 @@ def records(messages: int) -> list[object]:
             case 1:
                 made.append(AssistantRecord(ANSWER.format(n=n)))
             case _:
-                made.append(
-                    CallRecord("bash", f"pytest -k {n}", "approved", output=output, ok=True)
-                )
+                # Each session has its own text, as in life: nothing is shared in memory.
+                printed = f"{n}\n{output}"
+                made.append(CallRecord("bash", f"pytest -k {n}", "approved", "", printed, ok=True))
         if n % 40 == 39:
             made.append(LessonRecord("learned", "The retry proposes edit_lines.", "use edit_lines"))
             made.append(NoticeRecord("The repository changed outside of this program."))
     return made
 
 
-def resident_mb() -> float:
-    """Return the memory of this process now."""
-    import psutil
+async def painted(pilot: Pilot[None], action: Callable[[], object]) -> float:
+    """Return seconds until what an action led to is laid out and painted."""
+    start = time.perf_counter()
+    result = action()
+    if isinstance(result, Awaitable):
+        await result
+    done = asyncio.Event()
+    pilot.app.screen.call_after_refresh(done.set)
+    await done.wait()
+    return time.perf_counter() - start
 
-    return psutil.Process().memory_info().rss / 1e6
+
+async def rest(pilot: Pilot[None]) -> None:
+    """Let what follows a paint be done, as between two keys of a person."""
+    await asyncio.sleep(0.05)
+    await pilot.pause()
+
+
+async def seen(pilot: Pilot[None], text: str) -> None:
+    """Wait until a text is on the screen."""
+    deadline = time.perf_counter() + 60
+    while text not in screen_text(pilot.app):
+        if time.perf_counter() > deadline:
+            raise TimeoutError(f"{text!r} did not come:\n{screen_text(pilot.app)}")
+        await asyncio.sleep(0)
+
+
+async def stream(pilot: Pilot[None], talk: Conversation) -> list[float]:
+    """Return the seconds from each piece of an answer to its words on the screen."""
+    times: list[float] = []
+    for n in range(CHUNKS):
+        piece = f"w{n}ord " if n % 12 else f"\n\nA paragraph w{n}ord "
+        start = time.perf_counter()
+        talk.append_assistant(piece)
+        await seen(pilot, f"w{n}ord")
+        times.append(time.perf_counter() - start)
+        await pilot.pause()
+    talk.end_assistant()
+    await rest(pilot)
+    return times
+
+
+async def repeated(pilot: Pilot[None], *actions: Callable[[], object]) -> float:
+    """Return the median seconds of actions, each after a rest."""
+    times: list[float] = []
+    for action in actions:
+        times.append(await painted(pilot, action))
+        await rest(pilot)
+    return statistics.median(times)
 
 
 async def measure(messages: int) -> dict[str, float]:
-    from continualcode_tui.themes.palettes import DARK, ThemedApp
-    from continualcode_tui.widgets.conversation import Conversation
-    from continualcode_tui.widgets.prompt import Prompt
-    from textual.app import ComposeResult
-    from textual.pilot import Pilot
+    """Return seconds, widgets and MB of one size."""
+    saved = records(messages)
+    talk = Conversation()
 
     class Stage(ThemedApp):
         def compose(self) -> ComposeResult:
-            yield Conversation()
+            yield talk
             yield Prompt()
 
-    async def painted(pilot: Pilot[None], action: Callable[[], object]) -> float:
-        """Return seconds until what an action led to is laid out and painted."""
-        start = time.perf_counter()
-        result = action()
-        if isinstance(result, Awaitable):
-            await result
-        done = asyncio.Event()
-        pilot.app.screen.call_after_refresh(done.set)
-        await done.wait()
-        return time.perf_counter() - start
-
-    async def rest(pilot: Pilot[None]) -> None:
-        """Let what follows a paint be done, as between two keys of a person."""
-        await asyncio.sleep(0.05)
-        await pilot.pause()
-
-    saved = records(messages)
     app = Stage(theme=DARK)
     figures: dict[str, float] = {}
     async with app.run_test(size=(120, 40)) as pilot:
-        talk = app.query_one(Conversation)
         app.query_one(Prompt).focus()
         await rest(pilot)
 
         async def opened() -> None:
-            talk.load(saved)  # pyright: ignore[reportArgumentType]
-            while "look at" not in screen_text(app):
-                await asyncio.sleep(0)
+            talk.load(saved)
+            await seen(pilot, f"case {3 * ((messages - 1) // 3)}")
+
+        def act(name: str) -> Callable[[], object]:
+            return lambda: talk.run_action(name)
+
+        def resize(width: int) -> Callable[[], object]:
+            return lambda: pilot.resize_terminal(width, 40)
 
         figures["open"] = await painted(pilot, opened)
         await rest(pilot)
         figures["widgets"] = len(list(app.screen.walk_children()))
-        times = []
-        for n in range(CHUNKS):
-            piece = "word " if n % 12 else "\n\nA new paragraph of "
-            times.append(await painted(pilot, lambda: talk.append_assistant(piece)))  # noqa: B023
-        talk.end_assistant()
+        times = await stream(pilot, talk)
         figures["chunk"] = statistics.median(times)
-        figures["chunk, p99"] = sorted(times)[int(0.99 * len(times))]
-        await rest(pilot)
-        times = []
-        for key in ["page_up"] * PAGES + ["page_down"] * PAGES:
-            times.append(await painted(pilot, lambda: talk.run_action(key)))  # noqa: B023
-            await rest(pilot)
-        figures["page"] = statistics.median(times)
+        figures["chunk, slowest"] = max(times)
+        figures["page"] = await repeated(pilot, *[act("page_up"), act("page_down")] * PAGES)
+        pages = [act("page_up")] * PAGES + [act("page_down")] * PAGES
         start = time.perf_counter()
-        for _ in range(PAGES):
-            await painted(pilot, lambda: talk.run_action("page_up"))
+        for page in pages:
+            await painted(pilot, page)
             await pilot.pause()
-        figures["page, key held down"] = (time.perf_counter() - start) / PAGES
-        times = [await painted(pilot, lambda: talk.run_action("scroll_home"))]
-        await rest(pilot)
-        times.append(await painted(pilot, lambda: talk.run_action("scroll_end")))
-        figures["to either end"] = statistics.median(times)
-        await rest(pilot)
-        times = []
-        for width in (100, 120, 90, 120):
-            times.append(await painted(pilot, lambda: pilot.resize_terminal(width, 40)))  # noqa: B023
-            await rest(pilot)
-        figures["resize"] = statistics.median(times)
-        times = []
-        for _ in range(3):
-            start = time.perf_counter()
-            app.app_focus = False
+        figures["page, key held down"] = (time.perf_counter() - start) / len(pages)
+        figures["to either end"] = await repeated(
+            pilot, act("scroll_home"), act("scroll_end"), act("scroll_home"), act("scroll_end")
+        )
+        figures["resize"] = await repeated(pilot, *map(resize, (100, 120, 90, 120)))
+        start = time.perf_counter()
+        for focus in (False, True) * 3:
+            app.app_focus = focus
             await pilot.pause()
-            app.app_focus = True
-            await pilot.pause()
-            times.append(time.perf_counter() - start)
-        figures["blur and focus"] = statistics.median(times)
-        figures["RSS, MB"] = resident_mb()
+        figures["blur and focus"] = (time.perf_counter() - start) / 3
+        figures["RSS, MB"] = psutil.Process().memory_info().rss / 1e6
     return figures
 
 
-def screen_text(app: object) -> str:
-    strips = app.screen._compositor.render_strips()  # pyright: ignore[reportAttributeAccessIssue]
+def screen_text(app: App[None]) -> str:
+    strips = app.screen._compositor.render_strips()
     return "\n".join(strip.text for strip in strips)
 
 

@@ -32,6 +32,7 @@ class Minimal(App):
 Minimal().run()
 """
 COLUMNS, ROWS = 120, 40
+CLEAR = "\x15"
 # What is on the screen when a lesson and its retry are over.
 AFTER = ("y approve", "to this call", "● ready")
 REQUEST = "fix the test"
@@ -134,7 +135,7 @@ class Lessons:
     def begin(self) -> None:
         """Ask for something, deny the call, and return while the lesson runs."""
         screen = self.screen
-        screen.process.send("\x15")
+        screen.process.send(CLEAR)
         screen.wait("What shall we do?", seconds=20)
         screen.process.send(f"{REQUEST}\r")
         screen.wait("y approve")
@@ -179,6 +180,10 @@ def measure(keys: int, idle_seconds: float) -> dict[str, float]:
                 while lessons.running and len(times["ours"]) < keys:
                     # Letters that no word on the screen has, so that each can be told.
                     key = letters.choice("ŁØÐÞ")
+                    if len(times["ours"]) % 40 == 39:
+                        for screen in screens.values():
+                            screen.process.send(CLEAR)
+                            screen.drain(0.3)
                     for name, screen in screens.items():
                         times[name].append(screen.key_to_screen(key))
                     screens["ours"].drain(letters.uniform(0.02, 0.12))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from textual import events
 from textual.containers import VerticalScroll
@@ -18,7 +18,7 @@ from textual.reactive import Reactive
 from textual.widget import Widget
 from typing_extensions import override
 
-from .entries import AssistantEntry, Entry, entry_of
+from .entries import AssistantEntry, Edge, Entry, entry_of
 from .heatmap import TokenCell
 from .transcript_model import (
     AssistantRecord,
@@ -41,14 +41,12 @@ FIRST_GUESS = 3.0
 MOST_WAITING = 80
 
 
-class Edge(Widget, can_focus=False):
-    """Marks where the conversation ends, beyond the entries that are mounted."""
+class _Pin(NamedTuple):
+    """An entry that stays in view: how far above the top of the view it begins."""
 
-    ALLOW_SELECT = False
-
-    def render(self) -> str:
-        """Show nothing."""
-        return ""
+    slot: Slot[Entry]
+    offset: int
+    inside: bool
 
 
 class _WindowLayout(StreamLayout):
@@ -102,7 +100,8 @@ class Conversation(VerticalScroll, can_focus=True):
         self._placed: list[Slot[Entry]] = []
         self._room = Size(0, 0)
         self._bottom = 0
-        self._average = FIRST_GUESS
+        self._average = 0.0
+        self._sure = False
         self._aim: Slot[Entry] | None = None
         self._adjusting = False
         self._following = True
@@ -153,19 +152,23 @@ class Conversation(VerticalScroll, can_focus=True):
 
     def action_page_up(self) -> None:
         """Go up by a page, at once."""
-        self.scroll_page_up(animate=False)
+        self._scroll_by(-self._room.height)
 
     def action_page_down(self) -> None:
         """Go down by a page, at once."""
-        self.scroll_page_down(animate=False)
+        self._scroll_by(self._room.height)
 
     def action_scroll_up(self) -> None:
         """Go up by a line, at once."""
-        self.scroll_up(animate=False)
+        self._scroll_by(-1)
 
     def action_scroll_down(self) -> None:
         """Go down by a line, at once."""
-        self.scroll_down(animate=False)
+        self._scroll_by(1)
+
+    def _scroll_by(self, rows: int) -> None:
+        # Later the same row may have another number.
+        self.scroll_to(y=self.scroll_y + rows, animate=False, immediate=True)
 
     def on_click(self, event: events.Click) -> None:
         """Go to the newest entry when the hint about it is clicked."""
@@ -200,7 +203,7 @@ class Conversation(VerticalScroll, can_focus=True):
         self._let_go(self._first, self._last)
         self._model.load(records)
         self._first = self._last = 0
-        self._average = FIRST_GUESS
+        self._average, self._sure = 0.0, False
         self._set_following(True)
         self._show_tail()
 
@@ -346,21 +349,24 @@ class Conversation(VerticalScroll, can_focus=True):
 
     def place(self, placements: list[WidgetPlacement], size: Size) -> list[WidgetPlacement]:
         """Put the mounted entries where they lie in the whole; what is in view stays in view."""
-        pin, offset = self._pin()
+        pin = self._pin()
         entries = [(self._shown[p.widget], p) for p in placements if p.widget in self._shown]
-        self._room = size
         self._placed = [slot for slot, _ in entries]
         heights = [p.region.height + p.margin.top for _, p in entries]
         measured = [height for height, (_, p) in zip(heights, entries, strict=True) if p.region]
-        if measured:
+        self._sure = self._sure and size.width == self._room.width
+        if measured and not self._sure:
+            # Once it is known it stays, or all that is not mounted would move at every layout.
             self._average = max(1.0, sum(measured) / len(measured))
-        edges = [round(self._first * self._average)]
+            self._sure = len(measured) == len(heights) < len(self._model)
+        self._room = size
+        edges = [round(self._first * self._rows)]
         for height in heights:
             edges.append(edges[-1] + height)
         self._edges = edges
-        total = edges[-1] + round((len(self._model) - self._last) * self._average)
+        total = edges[-1] + round((len(self._model) - self._last) * self._rows)
         self._bottom = max(0, total - size.height)
-        self._scroll_while_laying_out(pin, offset)
+        self._scroll_while_laying_out(pin)
         placed = [
             p._replace(region=Region(p.region.x, top + p.margin.top, *p.region.size))
             for top, (_, p) in zip(edges, entries, strict=False)
@@ -371,27 +377,38 @@ class Conversation(VerticalScroll, can_focus=True):
         self.call_later(self._check)
         return placed
 
-    def _pin(self) -> tuple[Slot[Entry] | None, int]:
-        """Give the entry at the top of the view, and how far above the view it begins."""
+    @property
+    def _rows(self) -> float:
+        """How many rows an entry takes that is not mounted."""
+        return self._average or FIRST_GUESS
+
+    def _pin(self) -> _Pin | None:
+        """Give the entry at the top of the view, or the one that is nearest to it."""
         top = round(self.scroll_y)
         if self._aim is not None:
-            return self._aim, 0
+            return _Pin(self._aim, 0, False)
+        pin = None
         for index, slot in enumerate(self._placed):
-            if self._edges[index + 1] > top and slot.widget is not None:
-                return slot, top - self._edges[index]
-        return None, 0
+            if slot.widget is not None:
+                start, end = self._edges[index : index + 2]
+                pin = _Pin(slot, top - start, start <= top < end)
+                if end > top:
+                    break
+        return pin
 
-    def _scroll_while_laying_out(self, pin: Slot[Entry] | None, offset: int) -> None:
+    def _scroll_while_laying_out(self, pin: _Pin | None) -> None:
         """Take the position along, so that no frame shows the entries elsewhere."""
         if not self._bottom and self._last == len(self._model):
             self._following = True
         scroll = round(self.scroll_y)
         if self._following:
             scroll = self._bottom
-        elif pin in self._placed:
-            at = self._placed.index(pin)
-            # An entry that became shorter must not leave the view to those below it.
-            scroll = max(self._edges[at], min(self._edges[at] + offset, self._edges[at + 1] - 1))
+        elif pin is not None and pin.slot in self._placed:
+            at = self._placed.index(pin.slot)
+            scroll = self._edges[at] + pin.offset
+            if pin.inside:
+                # An entry that became shorter must not leave the view to those below it.
+                scroll = min(scroll, self._edges[at + 1] - 1)
         scroll = float(max(0, min(scroll, self._bottom)))
         self.set_reactive(Widget.scroll_y, scroll)
         self.set_reactive(cast("Reactive[float]", Widget.scroll_target_y), scroll)
@@ -406,13 +423,11 @@ class Conversation(VerticalScroll, can_focus=True):
             return None
         count = len(self._model)
         if self._following and self._last < count:
-            return tail(count, self._average, self._room.height)
+            return tail(count, self._rows, self._room.height)
         if len(self._placed) != self._last - self._first:
             return None  # another layout is on its way
         top = round(self.scroll_y)
-        wanted = plan(
-            Geometry(self._first, self._edges, count, self._average, top, self._room.height)
-        )
+        wanted = plan(Geometry(self._first, self._edges, count, self._rows, top, self._room.height))
         if self.screen.selections and wanted.aim is None:
             # What is selected must stay, or it could not be copied.
             wanted = Window(min(wanted.first, self._first), max(wanted.last, self._last))
@@ -439,7 +454,7 @@ class Conversation(VerticalScroll, can_focus=True):
     def _show_tail(self) -> None:
         if self._edge.is_attached:
             height = self._room.height or self.app.size.height
-            self._move(tail(len(self._model), self._average, height))
+            self._move(tail(len(self._model), self._rows, height))
             self._edge.refresh(layout=True)
 
     def _move(self, to: Window) -> list[Any]:

@@ -335,6 +335,16 @@ class LessonCard(Vertical, ShowsRecord, can_focus=True):
         return Content.assemble(*parts)
 
 
+class Edge(Widget, can_focus=False):
+    """Marks where the conversation ends, beyond the entries that are mounted."""
+
+    ALLOW_SELECT = False
+
+    def render(self) -> str:
+        """Show nothing."""
+        return ""
+
+
 Entry = UserEntry | AssistantEntry | CallEntry | LessonCard | NoticeEntry
 
 

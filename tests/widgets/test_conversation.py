@@ -286,6 +286,7 @@ async def test_opened_output_is_still_open_when_it_comes_back():
         await settled(pilot)
         talk.query_one(Fold).focus()
         await pilot.press("enter")
+        await settled(pilot)
         for i in range(100):
             talk.add_notice(f"notice {i}")
         talk.follow()
