@@ -77,7 +77,6 @@ class Conversation(VerticalScroll, can_focus=True):
         border-subtitle-color: $foreground;
         border-subtitle-background: $panel;
         border-subtitle-style: bold;
-        & > Edge { height: 1; }
     }
     """
 
