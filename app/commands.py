@@ -36,6 +36,10 @@ class CommandHost(Protocol):
         """Change the theme, or say which there are."""
         ...
 
+    def copy(self, what: str) -> None:
+        """Put an answer, or what a tool printed, on the clipboard."""
+        ...
+
     async def leave(self) -> None:
         """Save what there is and end the program."""
         ...
@@ -133,6 +137,10 @@ async def _rules(host: CommandHost, order: str) -> None:
         host.say(f"/rules takes {RULES_USAGE}.", "warning")
 
 
+async def _copy(host: CommandHost, what: str) -> None:
+    host.copy(what)
+
+
 async def _theme(host: CommandHost, name: str) -> None:
     host.use_theme(name)
 
@@ -151,6 +159,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("help", "keys and commands", _help),
     Command("clear", "begin a new conversation; lessons stay learned", _clear),
     Command("note", "tell the teacher of the next correction something more", _note, "[TEXT]"),
+    Command("copy", "put an answer or the last output on the clipboard", _copy, "[N|output]"),
     Command("metrics", "loss, KL and every figure of the last lesson", _metrics),
     Command("lessons", "every lesson and what came of it", _lessons),
     Command("undo", "take back the newest learned lesson", _undo),

@@ -9,6 +9,7 @@ from rich.segment import Segment
 from textual.content import Content, Span
 from textual.geometry import Size
 from textual.highlight import highlight
+from textual.selection import Selection
 from textual.strip import Strip
 from textual.style import Style
 from textual.widget import Widget
@@ -16,7 +17,7 @@ from typing_extensions import override
 
 from ..themes.syntax import SyntaxTheme
 from .cells import cut_points
-from .painting import component_style, paint
+from .painting import TextRow, component_style, paint, selectable, selected_text, wrapped
 from .sanitise import MARK, visible
 
 PROMPT, MORE, WRAPPED = "$ ", "> ", "  "
@@ -85,7 +86,17 @@ class CommandView(Widget):
         if self._painted is None or self._painted[0] != width:
             self._painted = (width, self._paint(width))
         lines = self._painted[1]
-        return lines[y] if y < len(lines) else Strip.blank(width, self.rich_style)
+        line = lines[y] if y < len(lines) else Strip.blank(width, self.rich_style)
+        return selectable(self, line, y)
+
+    @override
+    def get_selection(self, selection: Selection) -> tuple[str, str] | None:
+        """Give the selected text without the signs before the lines."""
+        rows = [] if self._folder is None else [TextRow(f"in {visible(self._folder, keep='')}")]
+        room = max(1, self.size.width - len(PROMPT))
+        for shown, text in zip(self._shown, visible(self._command).split("\n"), strict=True):
+            rows += wrapped(text, cut_points(shown.plain, room), len(PROMPT))
+        return selected_text(rows, selection)
 
     def _colour(self) -> list[Content]:
         """Give the hard lines of the command with syntax colours."""

@@ -9,12 +9,14 @@ from typing import ClassVar, Literal
 from textual import events, work
 from textual.content import Content
 from textual.geometry import Size
+from textual.selection import Selection
 from textual.strip import Strip
 from textual.widget import Widget
 from typing_extensions import override
 
 from .diff_painting import SIGN_WIDTH, Colours, RowPainter, highlight_lines
 from .diff_rows import Diff, folded, make_diff
+from .painting import TextRow, selectable, selected_text
 from .sanitise import visible
 from .split_diff import Pair, paint_split, paired, split_height
 
@@ -173,6 +175,23 @@ class DiffView(Widget):
 
     def render_line(self, y: int) -> Strip:
         """Paint one line, from the cache where it has been painted before."""
+        return selectable(self, self._line(y), y)
+
+    @override
+    def get_selection(self, selection: Selection) -> tuple[str, str] | None:
+        """Give the selected text; where it lies in one column, without line numbers and signs."""
+        width = self.size.width
+        self._lay_out(width)
+        rows = [TextRow(self._diff.summary)] if self._show_summary else []
+        gutter = 2 * self._digits + 2 + SIGN_WIDTH
+        for pair in self._blocks:
+            if self._is_split(width) or pair.left is None or _is_fold(pair):
+                rows += [TextRow(strip.text.rstrip()) for strip in self._paint(pair, width)]
+            else:
+                rows += self._painter.rows(pair.left, gutter, width - gutter)
+        return selected_text(rows, selection)
+
+    def _line(self, y: int) -> Strip:
         width = self.size.width
         self._lay_out(width)
         if self._show_summary and y == 0:

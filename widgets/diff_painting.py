@@ -14,7 +14,7 @@ from textual.widget import Widget
 from ..themes.syntax import SyntaxTheme
 from .cells import cut_points
 from .diff_rows import Row, split_lines
-from .painting import component_style, paint
+from .painting import TextRow, component_style, paint, wrapped
 from .sanitise import HARMLESS, mark_of
 
 Colours = tuple[list[Content], list[Content]]
@@ -49,6 +49,11 @@ class RowPainter:
     def height(self, row: Row, room: int) -> int:
         """How many lines a row takes when its text has this room."""
         return len(cut_points(_display(row)[0] + self._ending(row), max(1, room)))
+
+    def rows(self, row: Row, gutter: int, room: int) -> list[TextRow]:
+        """A row as it can be copied, wrapped as it is painted after a gutter."""
+        text = _display(row)[0] + self._ending(row)
+        return wrapped(text, cut_points(text, max(1, room)), gutter)
 
     def paint(self, row: Row, numbers: str, width: int) -> list[Strip]:
         """Paint a row after its numbers, wrapped to the width."""

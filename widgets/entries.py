@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from textual import events
 from textual.app import ComposeResult
@@ -15,11 +15,18 @@ from textual.widget import Widget
 from textual.widgets import Markdown, Static
 from textual.widgets.markdown import MarkdownStream
 
-from .heatmap import HeatmapView, TokenCell
+from .heatmap import HeatmapView
 from .sanitise import content, one_line, prose, visible
-
-CallOutcome = Literal["waiting", "approved", "denied", "edited", "rule", "stopped", "own"]
-Severity = Literal["information", "warning", "error"]
+from .transcript_model import (
+    AssistantRecord,
+    CallOutcome,
+    CallRecord,
+    LessonRecord,
+    NoticeRecord,
+    Record,
+    Severity,
+    UserRecord,
+)
 
 CALL_MARKS: dict[CallOutcome, tuple[str, str, str]] = {
     "waiting": ("…", "waits for you", "$quiet"),
@@ -44,11 +51,21 @@ NOTICE_STYLES: dict[Severity, tuple[str, str]] = {
     "error": ("✗", "$text-error"),
 }
 FOLDED_LINES = 12
-# What a tool printed beyond this is not kept on the screen.
-MOST_OUTPUT = 200_000
 
 
-class UserEntry(Static):
+class ShowsRecord:
+    """What shows one record of the conversation while it is near the view."""
+
+    @property
+    def opened(self) -> bool:
+        """Whether the user opened what is folded at first."""
+        return False
+
+    def show(self, record: Record) -> None:
+        """Show a newer state of the record."""
+
+
+class UserEntry(Static, ShowsRecord):
     """What the user said."""
 
     DEFAULT_CSS = """
@@ -66,7 +83,7 @@ class UserEntry(Static):
         super().__init__(Content(prose(text)))
 
 
-class AssistantEntry(Markdown):
+class AssistantEntry(Markdown, ShowsRecord):
     """What the model says, as Markdown that may stream."""
 
     DEFAULT_CSS = """
@@ -82,7 +99,7 @@ class AssistantEntry(Markdown):
     def __init__(self, text: str = "") -> None:
         super().__init__(prose(text) or None, open_links=False)
         self._stream: MarkdownStream | None = None
-        self._last = ""
+        self._last = text[-1:]
 
     def feed(self, chunk: str) -> None:
         """Append a piece of text, as soon as there is time to paint it."""
@@ -128,21 +145,20 @@ class Fold(Widget, can_focus=True):
 
     opened: reactive[bool] = reactive(False, layout=True)
 
-    def __init__(self, text: str = "", lines: int = FOLDED_LINES) -> None:
+    def __init__(self, text: str = "", *, opened: bool = False, lines: int = FOLDED_LINES) -> None:
         super().__init__()
         self._text = text
         self._most = lines
+        self.set_reactive(Fold.opened, opened)
 
     @property
     def text(self) -> str:
         """The whole text."""
         return self._text
 
-    def append(self, text: str) -> None:
-        """Append to the text."""
-        room = MOST_OUTPUT - len(self._text)
-        if room > 0:
-            self._text += text[:room]
+    def show(self, text: str) -> None:
+        """Show another text."""
+        self._text = text
         self.refresh(layout=True)
 
     def render(self) -> Content:
@@ -172,7 +188,7 @@ def _output(lines: Sequence[str]) -> Content:
     return Content(visible("\n".join(final).expandtabs(8)))
 
 
-class CallEntry(Vertical):
+class CallEntry(Vertical, ShowsRecord):
     """A call, what was decided about it and why, and its output."""
 
     DEFAULT_CSS = """
@@ -180,67 +196,59 @@ class CallEntry(Vertical):
     CallEntry > .head { height: auto; }
     """
 
-    def __init__(
-        self, tool: str, title: str, outcome: CallOutcome = "waiting", reason: str = ""
-    ) -> None:
+    def __init__(self, record: CallRecord, *, opened: bool = False) -> None:
         super().__init__()
-        self._tool, self._title = tool, title
-        self._outcome: CallOutcome = outcome
-        self._reason = reason
-        self._result = ""
-        self._failed = False
-        self._fold: Fold | None = None
-        self._composed = False
+        self._record = record
+        self._fold = Fold(record.output, opened=opened)
+        self._fold.display = bool(record.output)
+
+    @property
+    def opened(self) -> bool:
+        """Whether all of the output shows."""
+        return self._fold.opened
 
     def compose(self) -> ComposeResult:
-        """Lay out the line that says it all, and what was printed already."""
-        self._composed = True
+        """Lay out the line that says it all, and what was printed."""
         yield Static(self._head(), classes="head")
-        if self._fold is not None:
-            yield self._fold
+        yield self._fold
 
-    def mark(self, outcome: CallOutcome, reason: str = "") -> None:
-        """Say what was decided, and why."""
-        self._outcome, self._reason = outcome, reason
-        self._update()
-
-    def finish(self, ok: bool, seconds: float | None = None, note: str = "") -> None:
-        """Say how the call went."""
-        words = [] if ok else ["failed"]
-        words += [note] if note else []
-        words += [f"{seconds:.1f} s"] if seconds is not None and seconds >= 0.05 else []
-        self._result, self._failed = " · ".join(words), not ok
-        self._update()
-
-    def output(self, text: str) -> None:
-        """Append to what the call printed."""
-        if self._fold is None:
-            self._fold = Fold(text)
-            if self._composed:
-                self.mount(self._fold)
-        else:
-            self._fold.append(text)
-
-    def _update(self) -> None:
+    def show(self, record: Record) -> None:
+        """Show what was decided since, what was printed and how the call went."""
+        if not isinstance(record, CallRecord):
+            return
+        before, self._record = self._record, record
+        if record.output != before.output:
+            self._fold.show(record.output)
+            self._fold.display = True
         for head in self.query(".head").results(Static):
             head.update(self._head())
 
     def _head(self) -> Content:
-        mark, word, style = CALL_MARKS[self._outcome]
-        name, title = visible(self._tool, keep=""), one_line(self._title)
+        record = self._record
+        mark, word, style = CALL_MARKS[record.outcome]
+        name, title = visible(record.tool, keep=""), one_line(record.title)
         parts: list[tuple[str, str]] = [(f"{mark} ", style)]
         if title.startswith(name):
             title = title[len(name) :].lstrip()
         parts += [(name, "bold"), (f" {title}" if title else "", ""), (f"  {word}", style)]
-        if self._reason:
-            parts.append((f": {one_line(self._reason, 400)}", style))
-        if self._result:
-            result_style = "$text-error" if self._failed else "$quiet"
-            parts.append((f" · {one_line(self._result)}", result_style))
+        if record.detail:
+            parts.append((f": {one_line(record.detail, 400)}", style))
+        result = _result(record)
+        if result:
+            parts.append((f" · {one_line(result)}", "$quiet" if record.ok else "$text-error"))
         return Content.assemble(*parts)
 
 
-class NoticeEntry(Static):
+def _result(record: CallRecord) -> str:
+    """Say how a call went."""
+    seconds = record.seconds
+    words = ["failed"] if record.ok is False else []
+    words += [record.note] if record.note else []
+    words += [f"{seconds:.1f} s"] if seconds is not None and seconds >= 0.05 else []
+    return " · ".join(words)
+
+
+class NoticeEntry(Static, ShowsRecord):
     """One sentence from the program."""
 
     DEFAULT_CSS = """
@@ -252,7 +260,7 @@ class NoticeEntry(Static):
         super().__init__(Content.assemble((f"{sign} ", style), content(text, style)))
 
 
-class LessonCard(Vertical, can_focus=True):
+class LessonCard(Vertical, ShowsRecord, can_focus=True):
     """What came of a lesson in one line; Enter or a click opens the heatmap of its tokens."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -273,28 +281,27 @@ class LessonCard(Vertical, can_focus=True):
     }
     """
 
-    def __init__(
-        self,
-        outcome: str,
-        reason: str,
-        *,
-        correction: str = "",
-        figures: str = "",
-        tokens: Sequence[TokenCell] = (),
-    ) -> None:
-        super().__init__()
-        self._outcome, self._reason = outcome, reason
-        self._correction, self._figures = correction, figures
-        self._tokens = tuple(tokens)
+    def __init__(self, record: LessonRecord, *, opened: bool = False) -> None:
+        super().__init__(classes="-open" if opened else None)
+        self._record = record
+
+    @property
+    def opened(self) -> bool:
+        """Whether the heatmap shows."""
+        return self.has_class("-open")
 
     def compose(self) -> ComposeResult:
         """Lay out the line that says it all."""
         yield Static(self._head(), classes="head")
+        if self.opened:
+            yield HeatmapView(self._record.tokens)
 
-    def mark(self, outcome: str, reason: str) -> None:
-        """Say what became of the lesson since."""
-        self._outcome, self._reason = outcome, reason
-        self.query_one(".head", Static).update(self._head())
+    def show(self, record: Record) -> None:
+        """Show what became of the lesson since."""
+        if isinstance(record, LessonRecord):
+            self._record = record
+            for head in self.query(".head").results(Static):
+                head.update(self._head())
 
     def on_click(self, event: events.Click) -> None:
         """Open or fold the heatmap, unless the click was meant for it."""
@@ -305,23 +312,53 @@ class LessonCard(Vertical, can_focus=True):
 
     def action_open_or_fold(self) -> None:
         """Open or fold the heatmap."""
-        if not self._tokens:
+        if not self._record.tokens:
             return
         if not self.query(HeatmapView):
-            self.mount(HeatmapView(self._tokens))
+            self.mount(HeatmapView(self._record.tokens))
         self.toggle_class("-open")
         self.query_one(".head", Static).update(self._head())
 
     def _head(self) -> Content:
-        mark, word, style = LESSON_MARKS.get(self._outcome, ("·", self._outcome, "$foreground"))
+        record = self._record
+        mark, word, style = LESSON_MARKS.get(record.outcome, ("·", record.outcome, "$foreground"))
         parts: list[tuple[str, str]] = [(f"{mark} {word}", f"bold {style}")]
-        if self._reason:
-            parts.append((f"  {one_line(self._reason, 400)}", "$foreground"))
-        if self._correction:
-            parts.append((f"\n  correction: {one_line(self._correction, 300)}", "$quiet"))
-        if self._figures:
-            parts.append((f"\n  {one_line(self._figures, 300)}", "$quiet"))
-        if self._tokens:
-            verb = "folds" if self.has_class("-open") else "opens"
-            parts.append((f"\n  Enter {verb} the heatmap of {len(self._tokens)} tokens", "$quiet"))
+        if record.reason:
+            parts.append((f"  {one_line(record.reason, 400)}", "$foreground"))
+        if record.correction:
+            parts.append((f"\n  correction: {one_line(record.correction, 300)}", "$quiet"))
+        if record.figures:
+            parts.append((f"\n  {one_line(record.figures, 300)}", "$quiet"))
+        if record.tokens:
+            verb = "folds" if self.opened else "opens"
+            count = len(record.tokens)
+            parts.append((f"\n  Enter {verb} the heatmap of {count} tokens", "$quiet"))
         return Content.assemble(*parts)
+
+
+class Edge(Widget, can_focus=False):
+    """Marks where the conversation ends, beyond the entries that are mounted."""
+
+    ALLOW_SELECT = False
+
+    def render(self) -> str:
+        """Show nothing."""
+        return ""
+
+
+Entry = UserEntry | AssistantEntry | CallEntry | LessonCard | NoticeEntry
+
+
+def entry_of(record: Record, *, opened: bool = False) -> Entry:
+    """Make the widget for a record."""
+    match record:
+        case UserRecord(text=text):
+            return UserEntry(text)
+        case AssistantRecord(text=text):
+            return AssistantEntry(text)
+        case CallRecord():
+            return CallEntry(record, opened=opened)
+        case LessonRecord():
+            return LessonCard(record, opened=opened)
+        case NoticeRecord(text=text, severity=severity):
+            return NoticeEntry(text, severity)

@@ -22,13 +22,14 @@ from textual.geometry import Region, Size
 from textual.message import Message
 from textual.reactive import reactive
 from textual.scroll_view import ScrollView
+from textual.selection import Selection
 from textual.strip import Strip
 from textual.widgets import Static
 from typing_extensions import override
 
 from .heatmap_layout import Line, Piece, lay_out, token_text, wanted_text
-from .heatmap_scale import MODES, WANTED, Mode, TokenCell, legend, level_in, readout
-from .painting import component_style
+from .heatmap_scale import MODES, NEWLINE, WANTED, Mode, TokenCell, legend, level_in, readout
+from .painting import TextRow, component_style, selectable, selected_text
 
 
 class Heatmap(ScrollView, can_focus=True):
@@ -165,7 +166,18 @@ class Heatmap(ScrollView, can_focus=True):
             return Strip.blank(width, base)
         if number not in self._strips:
             self._strips[number] = self._paint(number, width, base)
-        return self._strips[number]
+        return selectable(self, self._strips[number], number)
+
+    @override
+    def get_selection(self, selection: Selection) -> tuple[str, str] | None:
+        """Give the selected tokens, with line breaks where they have them."""
+        rows: list[TextRow] = []
+        ended = True
+        for line in self._lines:
+            text = "".join(piece.text for piece in line)
+            rows.append(TextRow(text.removesuffix(NEWLINE), goes_on=not ended))
+            ended = text.endswith(NEWLINE)
+        return selected_text(rows, selection)
 
     # --- cursor -----------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from textual import events, on
+from textual.actions import SkipAction
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
@@ -72,6 +73,32 @@ class PromptArea(Composer):
             self._prompt.go(1)
         else:
             super().action_cursor_down(select)
+
+    # Keys that the prompt has no use for go on to the conversation.
+
+    @override
+    def action_cursor_page_up(self) -> None:
+        if not self.max_scroll_y:
+            raise SkipAction
+        super().action_cursor_page_up()
+
+    @override
+    def action_cursor_page_down(self) -> None:
+        if not self.max_scroll_y:
+            raise SkipAction
+        super().action_cursor_page_down()
+
+    @override
+    def action_cursor_line_start(self, select: bool = False) -> None:
+        if not self.text:
+            raise SkipAction
+        super().action_cursor_line_start(select)
+
+    @override
+    def action_cursor_line_end(self, select: bool = False) -> None:
+        if not self.text:
+            raise SkipAction
+        super().action_cursor_line_end(select)
 
     @override
     def send(self) -> None:

@@ -26,6 +26,7 @@ from ..messages import AgentSpoke
 from ..state import ChatState, Phase
 from ..tools.base import ToolResult
 from ..workspace.workspace import Workspace
+from .copying import copied_text
 from .desk import DecisionDesk
 from .learning import LearningPanel
 from .outbox import Outbox
@@ -67,6 +68,24 @@ class ChatScreen(ChatState):
             "Show or hide what the last lesson did",
             show=False,
             id="chat.learning",
+        ),
+        Binding("pageup", "scroll_talk('page_up')", "Page up", show=False, id="chat.pageup"),
+        Binding(
+            "pagedown", "scroll_talk('page_down')", "Page down", show=False, id="chat.pagedown"
+        ),
+        Binding(
+            "home,ctrl+home",
+            "scroll_talk('scroll_home')",
+            "The beginning of the conversation",
+            show=False,
+            id="chat.first",
+        ),
+        Binding(
+            "end,ctrl+end",
+            "scroll_talk('scroll_end')",
+            "The latest of the conversation, and follow it",
+            show=False,
+            id="chat.latest",
         ),
     ]
     DEFAULT_CSS = """
@@ -323,6 +342,10 @@ class ChatScreen(ChatState):
         """Show or hide what the last lesson did."""
         self.query_one(LearningPanel).toggle()
 
+    async def action_scroll_talk(self, action: str) -> None:
+        """Scroll the conversation from wherever the focus is."""
+        await self.query_one(Conversation).run_action(action)
+
     # --- what commands may do -----------------------------------------------------------
 
     def say(self, text: str, severity: Severity = "information") -> None:
@@ -364,6 +387,13 @@ class ChatScreen(ChatState):
         if not self.session.busy:
             self.query_one(Conversation).clear()
             self.query_one(LearningPanel).remove_class("-shown")
+
+    def copy(self, what: str) -> None:
+        """Put an answer, or what a tool printed, on the clipboard."""
+        copied = copied_text(self.query_one(Conversation), what)
+        if copied.text:
+            self.app.copy_to_clipboard(copied.text)
+        self.say(copied.sentence, "information" if copied.text else "warning")
 
     def theme_names(self) -> list[str]:
         """The themes that can be chosen."""

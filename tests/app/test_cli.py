@@ -164,7 +164,7 @@ def test_a_bad_setting_is_one_sentence_and_the_terminal_is_as_before(
         assert termios.tcgetattr(theirs) == before
 
 
-@pytest.mark.parametrize("moment", [b"\x1b]11;?", b"shows commands"], ids=["at once", "late"])
+@pytest.mark.parametrize("moment", [b"\x1b]11;?", b"ctrl+r history"], ids=["at once", "late"])
 def test_the_terminals_background_chooses_and_no_key_is_lost(moment: bytes, tmp_path: Path) -> None:
     places = (f"data_dir={tmp_path}", "worker_command=sleep 30")
     with on_a_terminal(*places, COLORTERM="truecolor") as (_, ours, _theirs):
@@ -205,7 +205,7 @@ def test_a_browser_gets_its_frames_over_pipes(tmp_path: Path) -> None:
             letter, length = process.stdout.read(1), process.stdout.read(4)
             assert letter in (b"D", b"M")
             seen += process.stdout.read(int.from_bytes(length, "big"))
-            if b"shows commands" in seen and not asked:
+            if b"ctrl+r history" in seen and not asked:
                 asked = True
                 process.stdin.write(b"D" + (6).to_bytes(4, "big") + b"fix it")
                 process.stdin.flush()

@@ -21,8 +21,14 @@ from continualcode_tui.app.screens.transcript import prose_of
 from continualcode_tui.app.settings import load_settings
 from continualcode_tui.app.tui import ContinualCode
 from continualcode_tui.widgets.arguments_editor import ArgumentsEditor
+from continualcode_tui.widgets.conversation import Conversation
 from continualcode_tui.widgets.correction_box import CorrectionBox
 from continualcode_tui.widgets.prompt import Prompt
+from continualcode_tui.widgets.transcript_model import (
+    AssistantRecord,
+    CallRecord,
+    NoticeRecord,
+)
 from textual.pilot import Pilot
 from textual.widget import Widget
 
@@ -362,3 +368,49 @@ async def test_the_theme_is_changed_live_and_the_choice_is_told(stage: Stage) ->
         await at.until(lambda: at.app.theme == "continual-high-contrast", "the theme")
         await at.ask("/theme neon")
         await at.until(lambda: "now it is high-contrast." in at.text(), "the list again")
+
+
+async def test_keys_that_the_prompt_does_not_need_scroll_the_conversation(stage: Stage) -> None:
+    async with running(stage) as at:
+        talk = at.chat.query_one(Conversation)
+        talk.load([NoticeRecord(f"notice {i}") for i in range(300)])
+        at.chat.query_one(Prompt).focus()
+        await at.until(lambda: "notice 299" in at.text(), "the end")
+        await at.pilot.press("pageup")
+        await at.until(lambda: not talk.following, "a page up")
+        at.chat.say("something new")
+        await at.until(lambda: "1 new below · End" in at.text(), "the hint")
+        await at.pilot.press("home")
+        await at.until(lambda: "notice 0" in at.text(), "the beginning")
+        await at.type("hi")
+        await at.pilot.press("home", "x")
+        assert at.chat.query_one(Prompt).text == "xhi"
+        await at.pilot.press("ctrl+end")
+        await at.until(lambda: "something new" in at.text(), "the newest")
+        assert at.chat.query_one(Prompt).has_focus_within
+
+
+async def test_copy_takes_an_answer_or_the_last_output_and_says_so(stage: Stage) -> None:
+    async with running(stage) as at:
+        await at.ask("/copy")
+        await at.until(lambda: "has not answered anything yet" in at.text(), "no answer")
+        talk = at.chat.query_one(Conversation)
+        talk.load(
+            [
+                AssistantRecord("first"),
+                CallRecord("bash", "ls", "approved", output="a.py\nb.py\n", ok=True),
+                AssistantRecord("second \x1b[2Jone"),
+            ]
+        )
+        await at.ask("/copy")
+        await at.until(lambda: "Copied the last answer: 1 line" in at.text(), "the answer")
+        assert at.app.clipboard == "second ⟨ESC⟩[2Jone"
+        await at.ask("/copy 2")
+        await at.until(lambda: at.app.clipboard == "first", "the answer before")
+        await at.ask("/copy output")
+        await at.until(lambda: "last output of a tool: 2 lines" in at.text(), "the output")
+        assert at.app.clipboard == "a.py\nb.py"
+        await at.ask("/copy 3")
+        await at.until(lambda: "no answer 3 from the end" in at.text(), "no such answer")
+        await at.ask("/copy all")
+        await at.until(lambda: "/copy takes a number" in at.text(), "how it is used")

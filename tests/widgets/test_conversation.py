@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import re
+
 from continualcode_tui.widgets.conversation import Conversation
-from continualcode_tui.widgets.entries import AssistantEntry, CallEntry, Fold, LessonCard
+from continualcode_tui.widgets.entries import (
+    AssistantEntry,
+    CallEntry,
+    Fold,
+    LessonCard,
+    NoticeEntry,
+)
 from continualcode_tui.widgets.heatmap import Heatmap, TokenCell
+from continualcode_tui.widgets.transcript_model import (
+    AssistantRecord,
+    NoticeRecord,
+    Record,
+    UserRecord,
+)
+from textual.pilot import Pilot
 from textual.widgets import Markdown
 
-from .support import HOSTILE, Stage, screen_text, until
+from .support import HOSTILE, Stage, screen_text, settled, until
 
 TOKENS = (
     TokenCell("write", -4.2, 0.83, 0.06, "edit_lines", 0.01),
@@ -148,20 +163,180 @@ async def test_scrolling_back_to_the_end_follows_again():
         await until(lambda: "the newest" in screen_text(pilot.app), pilot)
 
 
-async def test_the_oldest_entries_are_taken_off_and_counted():
-    talk = Conversation(most_entries=120)
-    async with Stage(talk).run_test() as pilot:
-        for i in range(150):
+def lines(pilot: Pilot[object]) -> list[str]:
+    """The rows of the conversation without their scrollbar and the hint below."""
+    return [line[:58].rstrip() for line in screen_text(pilot.app).split("\n")][:17]
+
+
+async def test_what_is_far_away_is_let_go_and_comes_back_as_it_is_by_then():
+    talk = Conversation()
+    async with Stage(talk).run_test(size=(60, 18)) as pilot:
+        for i in range(300):
             talk.add_call("read", f"file {i}", "approved", number=i)
-        await pilot.pause()
-        assert len(talk.query(CallEntry)) == 50
-        talk.mark_call("denied", number=0)
-        talk.scroll_home(animate=False)
-        await pilot.pause()
-        assert "100 earlier entries are not shown" in screen_text(pilot.app)
+        await until(lambda: "file 299" in screen_text(pilot.app), pilot)
+        await settled(pilot)
+        assert len(talk.query(CallEntry)) < 90
+        talk.mark_call("denied", "not this one", number=0)
+        talk.add_output("of the first\n", number=0)
+        talk.focus()
+        await pilot.press("home")
+        await until(lambda: "file 0  denied: not this one" in screen_text(pilot.app), pilot)
+        assert "of the first" in screen_text(pilot.app)
         talk.clear()
+        await until(lambda: not talk.query(CallEntry), pilot)
+        assert talk.records == []
+
+
+async def test_a_saved_conversation_opens_at_its_end_with_few_widgets():
+    talk = Conversation()
+    async with Stage(talk).run_test(size=(60, 18)) as pilot:
+        talk.load([NoticeRecord(f"notice {i}") for i in range(10_000)])
+        await until(lambda: "notice 9999" in screen_text(pilot.app), pilot)
+        await settled(pilot)
+        assert len(talk.query(NoticeEntry)) < 60
+        assert talk.following
+        talk.add_notice("the newest")
+        await until(lambda: "the newest" in screen_text(pilot.app), pilot)
+        talk.scroll_to(y=talk.max_scroll_y // 2, animate=False)
+        await until(lambda: "notice 49" in screen_text(pilot.app), pilot)
+
+
+async def test_paging_shows_every_entry_once_and_in_order():
+    talk = Conversation()
+    records: list[Record] = [
+        AssistantRecord("\n\n".join(f"part {i}.{n}" for n in range(i % 7 + 1)))
+        if i % 2
+        else NoticeRecord(f"part {i}.0")
+        for i in range(40)
+    ]
+    wanted = [f"part {i}.{n}" for i in range(40) for n in range(i % 7 + 1 if i % 2 else 1)]
+    async with Stage(talk).run_test(size=(60, 18)) as pilot:
+        talk.load(records)
+        talk.focus()
+        await settled(pilot)
+        await pilot.press("home")
+        seen: list[str] = []
+        while True:
+            await settled(pilot)
+            page = re.findall(r"part \d+\.\d+", "\n".join(lines(pilot)))
+            assert page == [each for each in wanted if each in set(page)]
+            seen += [each for each in page if each not in seen]
+            if talk.following:
+                break
+            await pilot.press("pagedown")
+        assert seen == wanted
+
+
+async def test_what_is_read_stays_where_it_is_whatever_happens_around_it():
+    talk = Conversation()
+    async with Stage(talk).run_test(size=(60, 18)) as pilot:
+        talk.load(
+            [
+                AssistantRecord(f"# answer {i}\n\n- one\n- two") if i % 3 else UserRecord(f"{i}?")
+                for i in range(200)
+            ]
+        )
+        talk.focus()
+        await settled(pilot)
+        for _ in range(6):
+            await pilot.press("pageup")
+            await settled(pilot)
+        before = lines(pilot)
+        talk.begin_assistant()
+        for i in range(30):
+            talk.append_assistant(f"line {i}\n\n")
+            talk.add_notice(f"notice {i}")
+        await settled(pilot)
+        assert lines(pilot) == before
+        talk.drop_assistant()
+        await settled(pilot)
+        assert lines(pilot) == before
+
+
+async def test_the_hint_counts_what_is_new_below_and_leads_there():
+    talk = Conversation()
+    async with Stage(talk).run_test(size=(60, 18)) as pilot:
+        for i in range(30):
+            talk.add_notice(f"notice {i}")
+        await settled(pilot)
+        assert "new below" not in screen_text(pilot.app)
+        talk.focus()
+        await pilot.press("pageup")
+        await until(lambda: not talk.following, pilot)
+        talk.add_notice("first")
+        talk.append_assistant("second")
+        talk.append_assistant(" goes on")
+        await until(lambda: "2 new below · End" in screen_text(pilot.app), pilot)
+        await pilot.click(Conversation, offset=(30, 17))
+        await until(lambda: "second goes on" in screen_text(pilot.app), pilot)
+        assert "new below" not in screen_text(pilot.app)
+        await pilot.press("pageup")
+        talk.add_notice("third")
+        await until(lambda: "1 new below · End" in screen_text(pilot.app), pilot)
+        await pilot.press("end")
+        await until(lambda: "third" in screen_text(pilot.app), pilot)
+        assert talk.unseen == 0
+
+
+async def test_opened_output_is_still_open_when_it_comes_back():
+    talk = Conversation()
+    async with Stage(talk).run_test(size=(60, 18)) as pilot:
+        talk.add_call("bash", "bash", "approved")
+        talk.add_output("".join(f"line {i}\n" for i in range(30)))
+        await settled(pilot)
+        talk.query_one(Fold).focus()
+        await pilot.press("enter")
+        await settled(pilot)
+        for i in range(100):
+            talk.add_notice(f"notice {i}")
+        talk.follow()
+        await until(lambda: "notice 99" in screen_text(pilot.app), pilot)
+        await until(lambda: not talk.query(Fold), pilot)
+        assert pilot.app.focused is talk
+        await pilot.press("home")
+        await until(lambda: "line 13" in screen_text(pilot.app), pilot)
+
+
+async def test_the_newest_answers_and_output_can_be_asked_for():
+    talk = Conversation()
+    async with Stage(talk).run_test() as pilot:
+        assert talk.answer() is None
+        assert talk.output() is None
+        talk.append_assistant("first **answer**")
+        talk.end_assistant()
+        talk.add_call("bash", "ls", "approved")
+        talk.add_output("a.py\n")
+        talk.add_call("bash", "true", "approved")
+        talk.append_assistant("sec")
+        talk.append_assistant("ond")
         await pilot.pause()
-        assert not talk.query(CallEntry)
+        assert talk.answer() == "second"
+        assert talk.answer(2) == "first **answer**"
+        assert talk.answer(3) is None
+        assert talk.output() == "a.py\n"
+
+
+async def test_what_the_mouse_selects_can_be_copied():
+    talk = Conversation()
+    async with Stage(talk).run_test(size=(60, 18)) as pilot:
+        talk.add_user("fix it")
+        talk.append_assistant("I will **look**.")
+        talk.end_assistant()
+        talk.add_call("bash", "ls", "approved")
+        talk.add_output("a.py\nb.py\n")
+        await until(lambda: "b.py" in screen_text(pilot.app), pilot)
+        await pilot.mouse_down(Conversation, offset=(2, 1))
+        await pilot.hover(Conversation, offset=(8, 7))
+        await pilot.mouse_up(Conversation, offset=(8, 7))
+        await settled(pilot)
+        selected = pilot.app.screen.get_selected_text() or ""
+        assert selected.split("\n") == [
+            "fix it",
+            "I will look.",
+            "✓ bash ls  approved",
+            "a.py",
+            "b.py",
+        ]
 
 
 async def test_a_lesson_card_opens_its_heatmap():
@@ -219,16 +394,16 @@ def fill(talk: Conversation) -> None:
     talk.add_notice("The worker died; another one was started from the last snapshot.", "error")
 
 
-async def settled(pilot) -> None:
+async def filled(pilot) -> None:
     fill(pilot.app.query_one(Conversation))
     await pilot.pause(0.3)
 
 
 def test_snapshot(snap_compare):
     app = Stage(Conversation())
-    assert snap_compare(app, terminal_size=(80, 40), run_before=settled)
+    assert snap_compare(app, terminal_size=(80, 40), run_before=filled)
 
 
 def test_snapshot_light(snap_compare):
     app = Stage(Conversation(), theme="continual-light")
-    assert snap_compare(app, terminal_size=(60, 18), run_before=settled)
+    assert snap_compare(app, terminal_size=(60, 18), run_before=filled)

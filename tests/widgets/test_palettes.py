@@ -20,6 +20,7 @@ from continualcode_tui.themes.palettes import (
 from continualcode_tui.widgets.diff import DiffView
 from continualcode_tui.widgets.entries import LessonCard
 from continualcode_tui.widgets.heatmap import HeatmapView, TokenCell
+from continualcode_tui.widgets.transcript_model import LessonRecord
 from textual.color import Color
 from textual.widgets import Static
 
@@ -42,7 +43,10 @@ WORDS = {
 SIGNS = {"diff-added-sign", "diff-removed-sign"}
 LINE_ART = {"border-blurred", "chart-mark", "chart-loss-raw"}
 HEAT = {f"heat-{sign}-{level}" for sign in ("negative", "positive") for level in range(1, 5)}
-NO_COLOURS = {"text", "diff-changed-style"}
+NO_COLOURS = {"text", "diff-changed-style", "block-cursor-text-style"}
+# The mark of a list is Textual's, which chooses its text for contrast; the levels of the heat
+# are named by a pattern.
+ELSEWHERE = {"block-cursor-background", "block-cursor-foreground", "heat"}
 
 # What a standard VGA text screen shows, and what xterm does.
 VGA = [
@@ -188,7 +192,8 @@ def test_every_variable_that_a_style_names_is_checked():
     for folder in ("widgets", "app/screens", "themes"):
         for file in [*(ROOT / folder).glob("*.py"), *(ROOT / folder).glob("*.tcss")]:
             named |= set(re.findall(r"(?<![\w$])\$([a-z][a-z0-9-]*[a-z0-9])", file.read_text()))
-    known = GROUNDS | LINES | STRONG | CODE | WORDS | SIGNS | LINE_ART | HEAT | NO_COLOURS
+    known = GROUNDS | LINES | STRONG | CODE | WORDS | SIGNS | LINE_ART | HEAT
+    known |= NO_COLOURS | ELSEWHERE
     assert named - known - {"heat-text"} == set()
 
 
@@ -308,8 +313,8 @@ def test_snapshot(snap_compare, name: str):
     app = Stage(
         DiffView(before, after, "area.py"),
         HeatmapView(tokens),
-        LessonCard("learned", "the retry follows"),
-        LessonCard("failed", "no"),
+        LessonCard(LessonRecord("learned", "the retry follows")),
+        LessonCard(LessonRecord("failed", "no")),
         theme=name,
     )
     assert snap_compare(app, terminal_size=(60, 18))
