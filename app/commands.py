@@ -83,8 +83,16 @@ async def _note(host: CommandHost, text: str) -> None:
         host.say("No notes yet. /note TEXT keeps one for the teacher of the next correction.")
 
 
-async def _metrics(host: CommandHost, _: str) -> None:
-    host.show("metrics")
+async def _metrics(host: CommandHost, order: str) -> None:
+    verb, _, folder = order.partition(" ")
+    if verb.lower() == "export":
+        from .metrics_export import export_in_words
+
+        host.say(*await export_in_words(host.session, folder.strip() or None))
+    elif verb:
+        host.say(f"/metrics takes {METRICS_USAGE}.", "warning")
+    else:
+        host.show("metrics")
 
 
 async def _undo(host: CommandHost, _: str) -> None:
@@ -128,12 +136,13 @@ async def _quit(host: CommandHost, _: str) -> None:
     await host.leave()
 
 
+METRICS_USAGE = "[export [FOLDER]]"
 ADAPTER_USAGE = "[off|on|list|use ID|import PATH]"
 COMMANDS: tuple[Command, ...] = (
     Command("help", "keys and commands", _help),
     Command("clear", "begin a new conversation; lessons stay learned", _clear),
     Command("note", "tell the teacher of the next correction something more", _note, "[TEXT]"),
-    Command("metrics", "loss, KL and every figure of the last lesson", _metrics),
+    Command("metrics", "charts and figures; export writes them as files", _metrics, METRICS_USAGE),
     Command("lessons", "every lesson and what came of it", _lessons),
     Command("undo", "take back the newest learned lesson", _undo),
     Command("save", "write the adapter as a PEFT folder", _save, "[FOLDER]"),

@@ -407,6 +407,7 @@ class SessionController:
         for notice in filter(None, [*self._journal.notices, self._journal.read_only]):
             self._present(Notice(notice, "warning"))
         self._lessons.reconcile()
+        self.metrics.seed(self._journal.lessons())
 
     async def _new_turn(self) -> TurnController:
         if self._engine is None or self._lessons is None or self.repository is None:
