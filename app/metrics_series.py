@@ -30,7 +30,7 @@ MARKS: dict[MarkKind, tuple[str, str, str]] = {
     "session": ("▸", "session", "primary"),
 }
 LEAST: dict[Axis, float] = {"step": 2.0, "lesson": 1.0, "time": 5.0}
-TEN_MINUTES = 600.0
+MINUTE, TEN_MINUTES = 60.0, 600.0
 MANY_LESSONS = 200
 """So many lessons are drawn as lines alone: their markers would hide them."""
 
@@ -68,7 +68,7 @@ class Source:
             times = [self.metrics.started, *(mark.at for mark in self.marks)]
             times += [*self.step_places[-1:], *self.lesson_places[-1:]]
             first = min(mark.at for mark in self.marks) if self.marks else times[0]
-            room = max(1.0, (max(times) - first) * 0.01)
+            room = min(max(1.0, (max(times) - first) * 0.01), MINUTE)
             return Window(first - room, max(times) + room)
         if self.axis == "lesson":
             running = 1 if self.metrics.running else 0

@@ -70,8 +70,12 @@ class SeriesPlot(PlotWidget, can_focus=False):
         self.set_xlimits(window.left, window.right)
         self.set_ylimits(low, high)
         self._choose_ticks(drawing.axis, log=log)
-        for line, points in seen:
-            self._draw_line(line, points)
+        columns = max(1, self.size.width - self.margin_left)
+        pieces = [(line, list(runs(decimated(points, columns)))) for line, points in seen]
+        for line, found in pieces:
+            self._join(line, found)
+        for line, found in pieces:
+            self._mark_points(line, found)
         return limits is not None
 
     def _choose_ticks(self, axis: Axis, *, log: bool) -> None:
@@ -82,15 +86,18 @@ class SeriesPlot(PlotWidget, can_focus=False):
         self.set_x_formatter(x)
         self.set_y_formatter(y)
 
-    def _draw_line(self, line: ChartLine, points: Sequence[Point]) -> None:
-        columns = max(1, self.size.width - self.margin_left)
-        style = self._colour(line.colour)
-        for run in runs(decimated(points, columns)):
-            xs, ys = zip(*run, strict=True)
-            if line.joined and len(run) > 1:
-                self.plot(xs, ys, style, HiResMode.BRAILLE)
-            if line.marker or len(run) == 1:
-                self.scatter(xs, ys, line.marker or "•", style)
+    def _join(self, line: ChartLine, pieces: Sequence[Sequence[Point]]) -> None:
+        for piece in pieces:
+            if line.joined and len(piece) > 1:
+                xs, ys = zip(*piece, strict=True)
+                self.plot(xs, ys, self._colour(line.colour), HiResMode.BRAILLE)
+
+    def _mark_points(self, line: ChartLine, pieces: Sequence[Sequence[Point]]) -> None:
+        """Draw the markers, over all lines; a point alone has no line to be seen by."""
+        marked = [point for piece in pieces if line.marker or len(piece) == 1 for point in piece]
+        if marked:
+            xs, ys = zip(*marked, strict=True)
+            self.scatter(xs, ys, line.marker or "•", self._colour(line.colour))
 
     def _colour(self, variable: str) -> str:
         """Give a theme variable as the plot takes it."""
