@@ -8,9 +8,13 @@ from collections.abc import Sequence
 from rich.color import ColorParseError
 from rich.style import Style
 from textual import events
+from textual.app import ComposeResult
 from textual.color import Color
+from textual.containers import Grid
+from textual.strip import Strip
 from textual_hires_canvas import Canvas
 from textual_plot import HiResMode, PlotWidget
+from textual_plot.plot_widget import Legend
 
 from .chart_data import (
     Axis,
@@ -29,6 +33,15 @@ from .chart_ticks import LogTicks, Ticks, TimeTicks, WholeTicks
 
 BAND, BUDGET_LINE, MARK_LINE, CROSSHAIR = "·", "╌", "┊", "│"
 X_TICK_COLUMNS, Y_TICK_ROWS = 12, 3
+
+
+class PlotCanvas(Canvas):
+    """A canvas whose lines have a style even before it has a size: NO_COLOR needs one."""
+
+    def render_line(self, y: int) -> Strip:
+        """Give one line."""
+        strip = super().render_line(y)
+        return strip if strip.cell_length else Strip.blank(0, self.rich_style)
 
 
 class SeriesPlot(PlotWidget, can_focus=False):
@@ -51,6 +64,13 @@ class SeriesPlot(PlotWidget, can_focus=False):
         self._marks: Sequence[ChartMark] = ()
         self._budget: float | None = None
         self._crosshair: float | None = None
+
+    def compose(self) -> ComposeResult:
+        """Lay out the plot and its margins as the base class does, on canvases of ours."""
+        with Grid():
+            for name in ("margin-top", "margin-left", "plot", "margin-bottom"):
+                yield PlotCanvas(1, 1, id=name)
+        yield Legend(id="legend")
 
     def draw(self, drawing: Drawing) -> bool:
         """Draw what lies in the window; False where there is no value to draw."""

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 REFRESH_SECONDS = 0.5
 EMPTY = (
-    "No lesson yet.\n\nDeny a call with n and say what to do instead, or change it with e:\n"
-    "what the model learns from that is drawn here, step by step."
+    "No lesson yet.\n\nDeny a call with n and say what to do instead, or change it with e. "
+    "What the model learns from that is drawn here."
 )
 
 

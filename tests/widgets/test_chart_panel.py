@@ -169,6 +169,18 @@ async def test_a_logarithm_leaves_gaps_and_says_so() -> None:
         assert "–" in screen_text(charts.app).splitlines()[0]
 
 
+async def test_without_colour_the_lines_and_marks_are_told_apart_by_their_signs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    charts = Charts(size=(80, 14))
+    async with charts.app.run_test(size=(80, 14)) as pilot:
+        rows = (await charts.drawn(pilot)).splitlines()
+        assert "∙ raw" in rows[0]
+        assert any("∙" in row for row in rows[2:-2])
+        assert [each for each in rows[2] if each in "CSUR"] == ["C", "S", "U", "R"]
+
+
 async def test_words_stand_where_there_is_nothing_to_draw() -> None:
     charts = Charts(size=(60, 14))
     async with charts.app.run_test(size=(60, 14)) as pilot:
