@@ -76,7 +76,7 @@ class ChartPane(Vertical):
 
     def set_title(self, title: Content) -> None:
         """Say what is drawn."""
-        self.query_one(".title", Static).update(title)
+        self.query_one(".title", Static).update(title, layout=False)
 
     async def mount_plot(self, plot: SeriesPlot) -> None:
         """Take up the plot."""

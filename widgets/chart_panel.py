@@ -166,7 +166,7 @@ class ChartPanel(Container, can_focus=True):
 
     def say(self, words: str) -> None:
         """Say what stands at the crosshair, or what goes on."""
-        self.query_one("#readout", Static).update(Content(visible(words) or " "))
+        self.query_one("#readout", Static).update(Content(visible(words) or " "), layout=False)
 
     def legend(self) -> str:
         """The letters of the marks, and the keys that have no place in the footer."""

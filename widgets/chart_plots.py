@@ -11,6 +11,7 @@ from textual import events
 from textual.app import ComposeResult
 from textual.color import Color
 from textual.containers import Grid
+from textual.geometry import Size
 from textual.strip import Strip
 from textual_hires_canvas import Canvas
 from textual_plot import HiResMode, PlotWidget
@@ -37,6 +38,25 @@ X_TICK_COLUMNS, Y_TICK_ROWS = 12, 3
 
 class PlotCanvas(Canvas):
     """A canvas whose lines have a style even before it has a size: NO_COLOR needs one."""
+
+    _style: Style | None = None
+
+    @property
+    def rich_style(self) -> Style:
+        """The style below all lines, worked out once for each drawing."""
+        if self._style is None:
+            self._style = super().rich_style
+        return self._style
+
+    def reset(self, size: Size | None = None, refresh: bool = True) -> None:
+        """Begin a drawing."""
+        self._style = None
+        super().reset(size, refresh)
+
+    def notify_style_update(self) -> None:
+        """Take up another theme."""
+        self._style = None
+        super().notify_style_update()
 
     def render_line(self, y: int) -> Strip:
         """Give one line."""

@@ -148,7 +148,7 @@ class MetricsScreen(Screen[None]):
         ]
         self.query_one("#tabs", Static).update(Content.assemble(*tabs))
         view = "" if figures else self._charts.words
-        self.query_one("#view", Static).update(Content(view))
+        self.query_one("#view", Static).update(Content(view), layout=False)
 
     # --- keys ---------------------------------------------------------------------------
 

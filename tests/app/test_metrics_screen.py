@@ -60,6 +60,11 @@ async def test_empty_then_charts_then_figures_then_files(stage: Stage, tmp_path:
         await at.until(lambda: "1 Loss  ∙ raw 0.5" in at.text(), "the charts")
         await at.until(lambda: "budget 0.05" in at.text(), "the budget")
         await at.until(lambda: "C correction  S snapshot" in at.text(), "the marks")
+        with pytest.MonkeyPatch.context() as patch:
+            drawn: list[object] = []
+            patch.setattr(ChartPanel, "show_page", lambda _, page: drawn.append(page))
+            screen._refresh()
+            assert not drawn, "a look that finds no news draws nothing"
         await at.pilot.press("comma")
         await at.until(lambda: "lesson 1, its step 1" in at.text(), "the crosshair")
         assert "“edit”" in at.text()
