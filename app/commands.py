@@ -87,8 +87,16 @@ async def _note(host: CommandHost, text: str) -> None:
         host.say("No notes yet. /note TEXT keeps one for the teacher of the next correction.")
 
 
-async def _metrics(host: CommandHost, _: str) -> None:
-    host.show("metrics")
+async def _metrics(host: CommandHost, order: str) -> None:
+    verb, _, folder = order.partition(" ")
+    if verb.lower() == "export":
+        from .metrics_export import export_in_words
+
+        host.say(*await export_in_words(host.session, folder.strip() or None))
+    elif verb:
+        host.say(f"/metrics takes {METRICS_USAGE}.", "warning")
+    else:
+        host.show("metrics")
 
 
 async def _undo(host: CommandHost, _: str) -> None:
@@ -154,13 +162,14 @@ async def _quit(host: CommandHost, _: str) -> None:
 
 
 RULES_USAGE = "[forget N]"
+METRICS_USAGE = "[export [FOLDER]]"
 ADAPTER_USAGE = "[off|on|list|use ID|import PATH]"
 COMMANDS: tuple[Command, ...] = (
     Command("help", "keys and commands", _help),
     Command("clear", "begin a new conversation; lessons stay learned", _clear),
     Command("note", "tell the teacher of the next correction something more", _note, "[TEXT]"),
     Command("copy", "put an answer or the last output on the clipboard", _copy, "[N|output]"),
-    Command("metrics", "loss, KL and every figure of the last lesson", _metrics),
+    Command("metrics", "charts and figures; export writes them as files", _metrics, METRICS_USAGE),
     Command("lessons", "every lesson and what came of it", _lessons),
     Command("undo", "take back the newest learned lesson", _undo),
     Command("save", "write the adapter as a PEFT folder", _save, "[FOLDER]"),

@@ -159,6 +159,11 @@ class LessonFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class AdapterMoved:
+    """The adapter went to another snapshot by an undo, a switch or a forgetting."""
+
+
+@dataclass(frozen=True, slots=True)
 class SuiteProgress:
     """Lessons are asked again without their corrections; ``fraction`` is of all of them."""
 
@@ -216,6 +221,7 @@ AgentEvent = (
     | LessonStage
     | LessonStep
     | LessonFinished
+    | AdapterMoved
     | SuiteProgress
     | LessonsChecked
     | AtRest

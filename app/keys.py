@@ -73,6 +73,7 @@ def bindings_of(owner: type[DOMNode]) -> Iterator[Binding]:
 def owners() -> list[tuple[str, tuple[type[DOMNode], ...]]]:
     """Where keys are bound, in the order in which a person meets them."""
     from ..widgets.arguments_editor import ArgumentsEditor
+    from ..widgets.chart_panel import ChartPanel
     from ..widgets.composer import Composer
     from ..widgets.conversation import Conversation
     from ..widgets.correction_box import Chips, CorrectionBox
@@ -97,7 +98,7 @@ def owners() -> list[tuple[str, tuple[type[DOMNode], ...]]]:
         ("Anywhere", (ChatScreen, ContinualCode)),
         ("The conversation", (Conversation, Fold, LessonCard)),
         ("The heatmap", (Heatmap,)),
-        ("/metrics", (MetricsScreen,)),
+        ("/metrics", (MetricsScreen, ChartPanel)),
         ("/lessons", (LessonsScreen,)),
     ]
 

@@ -6,25 +6,21 @@ are first shown, and never before.
 
 from __future__ import annotations
 
-import asyncio
-import importlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
 from textual import work
 from textual.app import ComposeResult
-from textual.containers import Container, Vertical
+from textual.containers import Container
 from textual.content import Content
 from textual.timer import Timer
 from textual.widgets import Static
 
-from .chart_data import Point, figure, smoothed
+from .chart_data import ChartMark, Drawing, Point, Window, figure, kl_series, loss_series
+from .chart_pane import ChartPane, load_plots
 from .sanitise import content
-
-if TYPE_CHECKING:
-    from .chart_plots import SeriesPlot
 
 State = Literal["empty", "waiting", "failed", "data"]
 
@@ -42,19 +38,6 @@ class StepPoint:
     kl: float
 
 
-class Chart(Vertical):
-    """One plot under a title line that says the last value."""
-
-    DEFAULT_CSS = """
-    Chart { height: 1fr; width: 1fr; min-height: 6; }
-    Chart > .title { height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
-    """
-
-    def compose(self) -> ComposeResult:
-        """Lay out the title; the plot is mounted later."""
-        yield Static(classes="title")
-
-
 class LearningCharts(Container):
     """Loss, raw and smoothed, and KL with its budget, with a mark at every lesson."""
 
@@ -66,8 +49,8 @@ class LearningCharts(Container):
         &.-wide { layout: horizontal; }
         & > .message { height: 1fr; content-align: center middle; color: $quiet; }
         &.-failed > .message { color: $text-error; }
-        & > Chart { display: none; }
-        &.-data > Chart { display: block; }
+        & > ChartPane { display: none; }
+        &.-data > ChartPane { display: block; }
         &.-data > .message { display: none; }
     }
     """
@@ -86,7 +69,7 @@ class LearningCharts(Container):
         self._budget = kl_budget
         self._message = EMPTY
         self._state: State = "empty"
-        self._plots: tuple[SeriesPlot, SeriesPlot] | None = None
+        self._ready = False
         self._redraw_timer: Timer | None = None
         self._stale = False
         self._loading = False
@@ -94,8 +77,8 @@ class LearningCharts(Container):
     def compose(self) -> ComposeResult:
         """Lay out the message that stands for the charts until there is data."""
         yield Static(classes="message")
-        yield Chart(id="loss-chart")
-        yield Chart(id="kl-chart")
+        yield ChartPane(id="loss-chart")
+        yield ChartPane(id="kl-chart")
 
     @property
     def points(self) -> tuple[StepPoint, ...]:
@@ -177,53 +160,44 @@ class LearningCharts(Container):
             self._changed()
 
     def _redraw(self) -> None:
-        self.set_class(self._state == "data" and self._plots is not None, "-data")
+        self.set_class(self._state == "data" and self._ready, "-data")
         self.set_class(self._state == "failed", "-failed")
         message = "Loading the charts…" if self._state == "data" else self._message
         self.query_one(".message", Static).update(content(message))
         if self._state != "data":
             return
-        if self._plots is None and not self._loading:
+        if self._ready:
+            self._draw()
+        elif not self._loading:
             self._loading = True
             self._load_plots()
-        elif self._plots is not None:
-            self._draw(*self._plots)
 
     @work(group="charts", exit_on_error=False, description="load the charts")
     async def _load_plots(self) -> None:
-        name = f"{__package__}.chart_plots"
         try:
-            module: Any = await asyncio.to_thread(importlib.import_module, name)
+            plot = await load_plots()
         except ImportError as error:
             self._state = "failed"
             self._message = f"The charts need textual-plot, which does not load: {error}"
             self._redraw()
             return
-        loss, kl = module.SeriesPlot(), module.SeriesPlot()
-        await self.query_one("#loss-chart").mount(loss)
-        await self.query_one("#kl-chart").mount(kl)
-        self._plots = (loss, kl)
+        for pane in self.query(ChartPane):
+            await pane.mount_plot(plot())
+        self._ready = True
         self.set_class(True, "-data")
         self.call_after_refresh(self._changed)
 
-    def _draw(self, loss: SeriesPlot, kl: SeriesPlot) -> None:
+    def _draw(self) -> None:
         losses = [point.loss for point in self._points]
         kls = [point.kl for point in self._points]
-        # The plots are drawn by Rich, which names the terminal's own colours without the prefix.
-        colours = {
-            name: value.removeprefix("ansi_") for name, value in self.app.theme_variables.items()
-        }
-        mark = colours["chart-mark"]
-        raw_line = (_against_steps(losses), colours["chart-loss-raw"])
-        smooth_line = (_against_steps(smoothed(losses)), colours["chart-loss"])
-        loss.draw([raw_line, smooth_line], None, self._marks, mark)
-        budget = None if self._budget is None else (self._budget, colours["chart-budget"])
-        kl.draw([(_against_steps(kls), colours["chart-kl"])], budget, self._marks, mark)
-        self._title("#loss-chart", loss_title(losses))
-        self._title("#kl-chart", kl_title(kls, self._budget))
-
-    def _title(self, chart: str, title: Content) -> None:
-        self.query_one(f"{chart} > .title", Static).update(title)
+        window = Window(0.5, max(2, len(losses)) + 0.5)
+        marks = [ChartMark(x, "C", "correction", "chart-mark") for x in self._marks]
+        loss = loss_series(_against_steps(losses))
+        kl = kl_series(_against_steps(kls), self._budget)
+        self.query_one("#loss-chart", ChartPane).draw(Drawing(loss, window, marks=marks))
+        self.query_one("#kl-chart", ChartPane).draw(Drawing(kl, window, marks=marks))
+        self.query_one("#loss-chart", ChartPane).set_title(loss_title(losses))
+        self.query_one("#kl-chart", ChartPane).set_title(kl_title(kls, self._budget))
 
 
 def _against_steps(values: Sequence[float]) -> list[Point]:

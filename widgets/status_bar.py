@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from textual.app import ComposeResult
@@ -22,14 +23,15 @@ STATE_STYLES: dict[str, str] = {
     "leaving": "$text-warning",
     "failed": "$text-error",
 }
-NARROW, WIDE = 80, 120
+NARROW, SPARK, WIDE = 80, 100, 120
 
 
 class StatusBar(Horizontal):
     """One line that says less where there is less room.
 
-    Under 80 columns: state, lessons and repository. From 80: branch and model. From 120: context
-    used and a sparkline of the loss. Set the attributes, or ``set_reactive`` / ``data_bind`` them.
+    Under 80 columns: state, lessons and repository. From 80: branch and model. From 100: a
+    sparkline of the loss. From 120: context used. Set the attributes, or
+    ``set_reactive`` / ``data_bind`` them.
     """
 
     DEFAULT_CSS = """
@@ -57,6 +59,7 @@ class StatusBar(Horizontal):
     lessons: reactive[int] = reactive(0)
     context_used: reactive[float | None] = reactive(None)
     losses: reactive[tuple[float, ...]] = reactive(())
+    _finite: Sequence[float] = ()
 
     def compose(self) -> ComposeResult:
         """Lay out the left part, the right part and the sparkline."""
@@ -82,10 +85,11 @@ class StatusBar(Horizontal):
         left, right = self.query_one(".left", Static), self.query_one(".right", Static)
         left.update(left_part(self, width))
         right.update(right_part(self, width))
-        self.query_one(Sparkline).display = width >= WIDE and len(self.losses) > 1
+        self.query_one(Sparkline).display = width >= SPARK and len(self._finite) > 1
 
     def _show_losses(self, losses: Sequence[float]) -> None:
-        self.query_one(Sparkline).data = list(losses[-32:])
+        self._finite = [loss for loss in losses[-32:] if math.isfinite(loss)]
+        self.query_one(Sparkline).data = self._finite
         self._show()
 
 

@@ -9,7 +9,7 @@ from ...training.adapter_messages import BASE, is_import
 from ...training.client import WorkerDied
 from ...training.protocol import AdapterList, Imported, Loaded, Undone
 from ..adapter_words import TURNED_OFF, TURNED_ON, counted, standing, taken_back
-from ..events import AgentEvent, Notice
+from ..events import AdapterMoved, AgentEvent, Notice
 from ..store.journal import Journal, JournalError
 from .engine import EngineController, EngineError
 
@@ -44,7 +44,9 @@ class AdapterController:
         name = undone.undone_lesson
         if name is None:
             self._say("There is no lesson to take back.")
-        elif is_import(name):
+            return undone
+        self._present(AdapterMoved())
+        if is_import(name):
             self._write(self._journal.add_switched)
             self._say("The imported adapter was taken back.")
         else:
@@ -68,6 +70,7 @@ class AdapterController:
             return Undone(snapshot=listed.current, lesson=None, undone_lesson=None)
         undone = await self._engine.undo(found)
         gone = self._write_switch(undone)
+        self._present(AdapterMoved())
         now = "the model as it came" if undone.snapshot is None else f"snapshot {undone.snapshot}"
         words = [f"The adapter is now {now}"]
         if gone:

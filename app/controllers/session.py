@@ -439,6 +439,7 @@ class SessionController:
         for notice in filter(None, [*self._journal.notices, self._journal.read_only]):
             self._present(Notice(notice, "warning"))
         self._lessons.reconcile()
+        self.metrics.seed(self._journal.lessons())
 
     async def _new_turn(self) -> TurnController:
         if not (self._engine and self._lessons and self._approval and self.repository):

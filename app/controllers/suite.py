@@ -16,7 +16,7 @@ from ...training.protocol import (
     ProvedLesson,
 )
 from ..adapter_words import OFF
-from ..events import AgentEvent, LessonsChecked, Notice, SuiteProgress
+from ..events import AdapterMoved, AgentEvent, LessonsChecked, Notice, SuiteProgress
 from ..store.journal import Journal, JournalError, LessonRecord
 from .engine import EngineController, EngineError
 from .lesson import LessonController
@@ -184,6 +184,7 @@ class SuiteController:
                 return
             else:
                 self._write(lambda: self._journal.add_restored(entry.lesson))
+                self._present(AdapterMoved())
                 self._present(Notice("The adapter is again as it was before."))
                 return
 
@@ -203,6 +204,7 @@ class SuiteController:
         except JournalError as error:
             raise Unfinished(str(error)) from None
         undone = await self._engine.undo(before=name)
+        self._present(AdapterMoved())
         if any(is_import(each) for each in undone.undone_lessons):
             raise Unfinished(
                 "an adapter was imported after it; go back to before the import first, with undo "

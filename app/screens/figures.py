@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from textual.content import Content
 
 from ...training.protocol import Loaded, StepMetrics
+from ...widgets.sanitise import one_line
 from ..controllers.metrics import LessonMark, Metrics
+
+if TYPE_CHECKING:
+    from ..settings import Settings
 
 Row = tuple[str, str]
 Section = tuple[str, list[Row]]
+TWO_COLUMNS = 76
+GAP, LONGEST_NAME = 2, 18
 
 
 def number(value: float | None, unit: str = "") -> str:
@@ -19,30 +29,65 @@ def number(value: float | None, unit: str = "") -> str:
     return f"{value:.4g}{' ' + unit if unit else ''}"
 
 
-def sections(metrics: Metrics, loaded: Loaded | None) -> list[Section]:
-    """Every figure of the last step, the last lesson, the session and the engine."""
+def sections(
+    metrics: Metrics, loaded: Loaded | None, settings: Settings | None = None
+) -> list[Section]:
+    """Every figure of the engine, the session, the last step and the last lesson."""
     found: list[Section] = []
+    if loaded is not None:
+        found.append(("engine", _engine(loaded, settings)))
+    found.append(("session", _session(metrics)))
     if metrics.last_step is not None:
         found.append(("last step", _step(metrics.last_step)))
     if metrics.lessons:
         found.append(("last lesson", _lesson(metrics.lessons[-1])))
-    found.append(("session", _session(metrics)))
-    if loaded is not None:
-        found.append(("engine", _engine(loaded)))
     return found
+
+
+def figures_page(found: Sequence[Section], width: int) -> Content:
+    """Lay the sections out in one column, or in two where there is room."""
+    if width < TWO_COLUMNS:
+        return Content("\n").join(_column(found, width))
+    half = (width - GAP) // 2
+    left, right = _column(found[:2], half), _column(found[2:], width - half - GAP)
+    lines = []
+    for at in range(max(len(left), len(right))):
+        first = left[at] if at < len(left) else Content()
+        second = right[at] if at < len(right) else Content()
+        lines.append(first.pad_right(half + GAP - first.cell_length) + second)
+    return Content("\n").join(lines)
+
+
+def _column(found: Sequence[Section], width: int) -> list[Content]:
+    names = max((len(name) for _, rows in found for name, _ in rows), default=0)
+    names = min(names, LONGEST_NAME, width // 2)
+    lines: list[Content] = []
+    for title, rows in found:
+        if lines:
+            lines.append(Content())
+        lines.append(Content.styled(title, "bold $primary"))
+        for name, value in rows:
+            told = one_line(value, 400)
+            # A long name beside a short value is no reason to move all values to the right.
+            fits = len(name) + GAP + len(told) <= width
+            label = f"{one_line(name, max(names, len(name) if fits else 0)):<{names}}"
+            for piece in textwrap.wrap(told, max(8, width - names - GAP)) or [""]:
+                lines.append(Content.assemble((label + " " * GAP, "$quiet"), piece))
+                label = " " * names
+    return lines
 
 
 def _step(step: StepMetrics) -> list[Row]:
     return [
         ("loss", number(step.loss, "nats")),
-        ("KL on unrelated answers", number(step.kl, "nats an answer")),
-        ("p(teacher's choice) at the decision", number(step.follow)),
+        ("KL", number(step.kl, "nats an answer")),
+        ("follow", number(step.follow)),
         ("teacher gap", number(step.teacher_gap, "nats")),
         ("gradient norm", number(step.grad_norm)),
-        ("part of the step kept", number(step.scale)),
+        ("part of step kept", number(step.scale)),
         ("entropy", number(step.entropy, "nats a token")),
         ("advantage, mean", number(step.advantage_mean, "nats")),
-        ("advantage, largest", number(step.advantage_abs_max, "nats")),
+        ("largest", number(step.advantage_abs_max, "nats")),
         ("time", number(step.seconds, "s")),
     ]
 
@@ -54,17 +99,17 @@ def _lesson(mark: LessonMark) -> list[Row]:
         ("outcome", result.outcome.replace("_", " ")),
         ("why", result.reason),
         ("steps", str(len(result.steps))),
-        ("gate (teacher against neutral text)", number(result.gate, "nats")),
+        ("gate", number(result.gate, "nats over neutral text")),
     ]
     if result.guard is not None:
         guard = result.guard
         rows += [
-            ("guard: KL on probes", number(guard.kl, "nats an answer")),
-            ("guard: answers unchanged", f"{guard.agreement:.0%} of {guard.probes}"),
-            ("guard: entropy ratio", number(guard.entropy_ratio)),
+            ("guard: KL", number(guard.kl, "nats an answer")),
+            ("guard: unchanged", f"{guard.agreement:.0%} of {guard.probes} answers"),
+            ("guard: entropy", number(guard.entropy_ratio, "times")),
         ]
-    rows.append(("time", number(result.seconds, "s")))
-    rows += [(f"  {name}", number(seconds, "s")) for name, seconds in result.stages.items()]
+    stages = [f"{name} {seconds:.2g}" for name, seconds in result.stages.items()]
+    rows.append(("time", " · ".join([number(result.seconds, "s"), *stages])))
     return rows
 
 
@@ -79,22 +124,36 @@ def _session(metrics: Metrics) -> list[Row]:
         ("tokens trained", f"{metrics.tokens_trained:,}"),
         ("tokens read", f"{metrics.tokens_read:,}"),
     ]
+    if metrics.earlier_lessons:
+        lessons, steps = len(metrics.earlier_lessons), len(metrics.earlier_steps)
+        rows.insert(2, ("earlier", f"lessons: {lessons}, steps: {steps}"))
     if metrics.seconds_sampling:
         rows.append(("time sampling", number(metrics.seconds_sampling, "s")))
     if metrics.memory_bytes:
-        rows.append(("memory of the worker, most", f"{metrics.memory_bytes / 2**20:,.0f} MiB"))
+        rows.append(("memory, most", f"{metrics.memory_bytes / 2**20:,.0f} MiB"))
     return rows
 
 
-def _engine(loaded: Loaded) -> list[Row]:
-    size = f"{loaded.trainable_parameters:,} parameters, " if loaded.trainable_parameters else ""
+def _engine(loaded: Loaded, settings: Settings | None) -> list[Row]:
+    server = dict(loaded.server)
+    where = f"{loaded.engine} on {loaded.device}"
+    server.pop("server", None)
+    teacher = server.pop("teacher", settings.teacher if settings else None) or "before"
+    budget = [("KL budget", number(loaded.kl_budget, "nats an answer"))]
     return [
-        ("model", loaded.model_name),
-        ("engine", f"{loaded.engine} on {loaded.device}"),
-        *([("parameters", f"{loaded.parameters:,}")] if loaded.parameters else []),
-        ("adapter", size + _scope(loaded)),
-        *((name, value) for name, value in loaded.server.items() if name != "server"),
         ("objective", loaded.objective.replace("_", " ")),
+        ("teacher", teacher.replace("_", " ")),
+        *server.items(),
+        ("engine", where),
+        ("model", loaded.model_name),
+        *(budget if loaded.kl_budget is not None else []),
+        *([("parameters", f"{loaded.parameters:,}")] if loaded.parameters else []),
+        *(
+            [("of the adapter", f"{loaded.trainable_parameters:,}")]
+            if loaded.trainable_parameters
+            else []
+        ),
+        ("adapter", _scope(loaded)),
         ("context", f"{loaded.context_tokens:,} tokens"),
         ("training", loaded.read_only or ("on" if loaded.training else "off")),
         ("snapshot", loaded.snapshot or "the model as it came"),
@@ -103,8 +162,3 @@ def _engine(loaded: Loaded) -> list[Row]:
 
 def _scope(loaded: Loaded) -> str:
     return "active in the answer" if loaded.adapter_scope == "answer" else "active everywhere"
-
-
-def width_of(found: Sequence[Section]) -> int:
-    """The width of the left column."""
-    return max(len(name) for _, rows in found for name, _ in rows)

@@ -59,11 +59,14 @@ class LearningPanel(Vertical):
         """A lesson runs: show its stages, and not what the last one did."""
         self.add_class("-shown")
         self.remove_class("-finished")
+        self.query_one(LearningCharts).wait()
 
     def finish(self, result: LessonResult) -> None:
         """Show what a lesson did to the tokens that it was about."""
         self.set_class(bool(result.tokens), "-finished")
         self.query_one(HeatmapView).show(token_cells(result.tokens))
+        if result.outcome == "failed":
+            self.query_one(LearningCharts).fail(result.reason)
 
     def toggle(self) -> None:
         """Show the panel, or hide it."""

@@ -302,6 +302,8 @@ async def test_metrics_and_lessons_show_the_lesson(stage: Stage) -> None:
         await at.until(lambda: at.chat.phase == "ready", "ready")
         await at.ask("/metrics")
         await at.until(lambda: isinstance(at.app.screen, MetricsScreen), "/metrics")
+        await at.until(lambda: "Loss" in at.text(), "the charts")
+        await at.pilot.press("f")
         await at.until(lambda: "last step" in at.text(), "the figures")
         await at.pilot.press("escape")
         await at.ask("/lessons")
