@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import NoReturn
 
+    from .settings import Settings
+
 USAGE = 2
 HEADLESS = ("exec", "lessons", "adapters")
 # What runs with torch, which the app must not import, runs in its place.
@@ -25,6 +27,8 @@ continualcode-tui: a terminal coding agent that learns from your corrections
 
 Usage:
   continualcode-tui [key=value ...]                 the full screen, in this folder
+      --continue           goes on with the newest session of this folder
+      --resume [ID]        goes on with a session, or lists them to choose one
   continualcode-tui exec "REQUEST" [key=value ...]  without a screen, JSON lines out
       --feedback FILE      one decision a line for each proposal; - reads standard input
       --then stop|approve|deny
@@ -163,6 +167,8 @@ def _run(arguments: list[str]) -> int:
     first = arguments[0] if arguments else ""
     if first in HEADLESS:
         return _run_headless(first, arguments[1:])
+    opening = _take_opening(arguments)
+    first = arguments[0] if arguments else ""
     if first and "=" not in first:
         known = ", ".join((*HEADLESS, *PROCESSES))
         _complain(f"unknown command {first!r}; the commands are {known} (see --help).")
@@ -179,9 +185,42 @@ def _run(arguments: list[str]) -> int:
     except SettingsError as error:
         _complain(str(error))
         return USAGE
+    return _open(settings, opening)
+
+
+def _take_opening(arguments: list[str]) -> tuple[str, str] | None:
+    """Take --continue, or --resume and its id, out of the arguments."""
+    for number, argument in enumerate(arguments):
+        name, _, value = argument.partition("=")
+        if name not in ("--continue", "--resume"):
+            continue
+        del arguments[number]
+        follows = arguments[number] if number < len(arguments) else ""
+        if name == "--resume" and not value and follows and "=" not in follows:
+            value = arguments.pop(number)
+        return name, value
+    return None
+
+
+def _open(settings: Settings, order: tuple[str, str] | None) -> int:
+    """Open the screen; a session that there is not is said before."""
+    from .opening import Opening
+
+    opening = Opening(choose=order == ("--resume", ""))
+    if order is not None and not opening.choose:
+        from pathlib import Path
+
+        from .controllers.sessions import choose
+
+        name, wanted = order
+        found = choose(settings.data_dir, Path.cwd(), wanted if name == "--resume" else None)
+        if isinstance(found, str):
+            _complain(found)
+            return USAGE
+        opening = Opening(resume=found.id)
     from .tui import run
 
-    return run(settings)
+    return run(settings, opening)
 
 
 def _run_headless(command: str, arguments: list[str]) -> int:

@@ -25,11 +25,15 @@ class CommandHost(Protocol):
         ...
 
     def show(self, screen: str) -> None:
-        """Open a screen by name: help, metrics or lessons."""
+        """Open a screen by name: help, metrics, lessons or sessions."""
         ...
 
     async def clear_conversation(self) -> None:
         """Begin a new conversation."""
+        ...
+
+    def compact_conversation(self) -> None:
+        """Shorten what the model sees."""
         ...
 
     def use_theme(self, name: str) -> None:
@@ -70,6 +74,14 @@ async def _help(host: CommandHost, _: str) -> None:
 
 async def _clear(host: CommandHost, _: str) -> None:
     await host.clear_conversation()
+
+
+async def _compact(host: CommandHost, _: str) -> None:
+    host.compact_conversation()
+
+
+async def _sessions(host: CommandHost, _: str) -> None:
+    host.show("sessions")
 
 
 async def _note(host: CommandHost, text: str) -> None:
@@ -132,6 +144,8 @@ ADAPTER_USAGE = "[off|on|list|use ID|import PATH]"
 COMMANDS: tuple[Command, ...] = (
     Command("help", "keys and commands", _help),
     Command("clear", "begin a new conversation; lessons stay learned", _clear),
+    Command("compact", "shorten what the model sees; the screen keeps all", _compact),
+    Command("sessions", "resume, rename or delete a kept conversation", _sessions),
     Command("note", "tell the teacher of the next correction something more", _note, "[TEXT]"),
     Command("metrics", "loss, KL and every figure of the last lesson", _metrics),
     Command("lessons", "every lesson and what came of it", _lessons),

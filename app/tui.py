@@ -14,6 +14,7 @@ from textual.widgets import Static
 
 from ..themes.palettes import DARK, THEMES, ThemedApp
 from .cli import USAGE
+from .opening import NEW, Opening
 
 if TYPE_CHECKING:
     from .settings import Settings
@@ -33,9 +34,10 @@ class ContinualCode(ThemedApp):
         Binding("f1", "help", "help", show=False, id="help"),
     ]
 
-    def __init__(self, settings: Settings, folder: Path) -> None:
+    def __init__(self, settings: Settings, folder: Path, opening: Opening = NEW) -> None:
         super().__init__(theme=settings.theme or DARK)
         self.settings = settings
+        self.opening = opening
         self.folder = folder
         self._asked_to_quit = 0.0
 
@@ -52,7 +54,7 @@ class ContinualCode(ThemedApp):
     async def _open_chat(self) -> None:
         from .screens.chat import ChatScreen
 
-        await self.push_screen(ChatScreen(self.settings, self.folder))
+        await self.push_screen(ChatScreen(self.settings, self.folder, self.opening))
 
     def _leave_cleanly_on_signals(self) -> None:
         """Restore the terminal when the program is told to end from outside."""
@@ -92,7 +94,7 @@ class ContinualCode(ThemedApp):
         self.exit(0)
 
 
-def run(settings: Settings) -> int:
+def run(settings: Settings, opening: Opening = NEW) -> int:
     """Run the program in the present folder and return its exit status."""
     names = [theme.name for theme in THEMES]
     if settings.theme is not None and settings.theme not in names:
@@ -100,5 +102,5 @@ def run(settings: Settings) -> int:
             f"continualcode-tui: there is no theme {settings.theme!r}; use {' or '.join(names)}.\n"
         )
         return USAGE
-    status = ContinualCode(settings, Path.cwd()).run()
+    status = ContinualCode(settings, Path.cwd(), opening).run()
     return status if isinstance(status, int) else 0

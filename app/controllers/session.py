@@ -38,6 +38,7 @@ from .engine import EngineController, EngineError
 from .keeping import Keeper
 from .lesson import LessonController
 from .metrics import Metrics
+from .sessions import BUSY, SessionPorts, SessionsController
 from .suite import Forgotten, SuiteController
 from .turn import Ports, TurnController, carried
 
@@ -66,6 +67,8 @@ class SessionController:
         self.folder = folder
         self.metrics = Metrics()
         self.repository: Repository | None = None
+        self.sessions: SessionsController | None = None
+        self.opened = asyncio.Event()
         self._presenter = present
         self._decide = decide
         self._paths = DataPaths(settings.data_dir)
@@ -125,8 +128,11 @@ class SessionController:
 
     # --- what can be asked --------------------------------------------------------------
 
-    async def start(self) -> bool:
-        """Open the folder, start the worker and load the model; False when that failed."""
+    async def start(self, resume: str = "") -> bool:
+        """Open the folder, start the worker and load the model; False when that failed.
+
+        ``resume`` is the id of a saved session to go on with.
+        """
         log_to(self._paths.app_log)
         self.repository = await asyncio.to_thread(inspect, self.folder)
         if not self.repository.git:
@@ -142,7 +148,7 @@ class SessionController:
             present=self._present,
             on_loaded=self._open_journal,
         )
-        self._begin_file()
+        self._open_sessions(self.repository, resume)
         # What the first call needs is imported while the model loads.
         _, started = await asyncio.gather(asyncio.to_thread(registry.prepare), self._engine.start())
         await self._recover()
@@ -241,6 +247,7 @@ class SessionController:
             await self._engine.close()
         if self._journal is not None:
             self._journal.close()
+        self._keeper.close()
 
     # --- one thing at a time ------------------------------------------------------------
 
@@ -287,7 +294,7 @@ class SessionController:
             self._idle = None
 
     def _say_busy(self) -> None:
-        self._present(Notice("The agent is at work; stop it with Esc first.", "warning"))
+        self._present(Notice(BUSY, "warning"))
 
     async def _ready(self) -> EngineController | None:
         """The engine, started once more if it had failed."""
@@ -430,6 +437,30 @@ class SessionController:
             ports=Ports(self._present, self._decide, self._keep),
         )
 
+    def _open_sessions(self, repository: Repository, resume: str) -> None:
+        self.sessions = SessionsController(
+            paths=self._paths,
+            keeper=self._keeper,
+            repository=repository,
+            ports=SessionPorts(
+                present=self._present,
+                conversation=lambda: self._conversation,
+                replace=self._replace_conversation,
+                keep=self._keep,
+                loaded=lambda: self.loaded,
+                busy=lambda: self.busy,
+            ),
+        )
+        self._begin_file()
+        problem = self.sessions.resume(resume) if resume else None
+        if problem is not None:
+            self._present(Notice(problem, "warning"))
+        self.opened.set()
+
+    def _replace_conversation(self, conversation: Conversation) -> None:
+        self._conversation = conversation
+        self._turn = None
+
     def _begin_file(self) -> None:
         if self.repository is not None:
             self._keeper.begin(key=self.repository.key, about=self.repository.root)
@@ -440,6 +471,9 @@ class SessionController:
 
     def _present(self, event: AgentEvent) -> None:
         self.metrics.observe(event)
+        if self.sessions is not None:
+            self.sessions.observe(event)
+        self._keeper.observe(event)
         self._presenter(event)
 
 

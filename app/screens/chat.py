@@ -20,8 +20,9 @@ from ...widgets.status_bar import StatusBar
 from .. import commands
 from ..agent.proposal import Decision, Proposal
 from ..controllers.session import SessionController
-from ..events import AgentEvent, Severity
+from ..events import AgentEvent, ConversationReplaced, Severity
 from ..messages import AgentSpoke
+from ..opening import NEW, Opening
 from ..state import ChatState, Phase
 from ..tools.base import ToolResult
 from ..workspace.workspace import Workspace
@@ -86,9 +87,10 @@ class ChatScreen(ChatState):
     }
     """
 
-    def __init__(self, settings: Settings, folder: Path) -> None:
+    def __init__(self, settings: Settings, folder: Path, opening: Opening = NEW) -> None:
         super().__init__()
         self.settings = settings
+        self._opening = opening
         self.set_reactive(ChatState.repository, folder.name or str(folder))
         self.session = SessionController(
             settings=settings, folder=folder, present=self._hear, decide=self._decide
@@ -96,6 +98,8 @@ class ChatScreen(ChatState):
         self._transcript = Transcript(self)
         self._overview: LessonsScreen | None = None
         self._last_key = 0.0
+        self._context_tokens = 0
+        self._replay_when_loaded = False
 
     def compose(self) -> ComposeResult:
         """The learning panel lies beside the conversation where there is room, else below it."""
@@ -130,7 +134,9 @@ class ChatScreen(ChatState):
         )
 
     async def _start(self) -> None:
-        await self.session.start()
+        if self._opening.choose:
+            self.run_worker(self._choose_session(), group="command", description="list sessions")
+        await self.session.start(self._opening.resume)
         await self.refresh_repository()
 
     # --- the session speaks -------------------------------------------------------------
@@ -155,6 +161,24 @@ class ChatScreen(ChatState):
             for prompt in self.query(Prompt):
                 prompt.focus()
 
+    def replace_conversation(self, event: ConversationReplaced) -> None:
+        """Show another conversation, as it looked; the journal, once it is open, has the tokens."""
+        from .replay import show_records
+
+        conversation = self.query_one(Conversation)
+        self._replay_when_loaded = self.session.loaded is None
+        tokens = {
+            each.lesson.id: each.result.tokens for each in self.session.lessons() if each.result
+        }
+        with self.app.batch_update():
+            conversation.clear()
+            show_records(conversation, event.records, tokens)
+        self.query_one(LearningPanel).remove_class("-shown")
+        prompt = self.query_one(Prompt)
+        if event.draft:
+            prompt.text = event.draft
+        prompt.focus()
+
     # --- the state --------------------------------------------------------------------
 
     def set_phase(self, phase: Phase, detail: str = "") -> None:
@@ -175,6 +199,9 @@ class ChatScreen(ChatState):
 
     def note_loaded(self) -> None:
         """The engine is ready."""
+        if self._replay_when_loaded and self.session.sessions is not None:
+            self.replace_conversation(ConversationReplaced(self.session.sessions.records))
+        self.note_context(self._context_tokens)
         self.note_adapter()
         self.set_phase("ready")
 
@@ -200,8 +227,9 @@ class ChatScreen(ChatState):
 
     def note_context(self, tokens: int) -> None:
         """The newest prompt and its answer took this many tokens."""
+        self._context_tokens = tokens
         loaded = self.session.loaded
-        self.context_used = tokens / loaded.context_tokens if loaded else 0.0
+        self.context_used = tokens / loaded.context_tokens if loaded and tokens else None
 
     def note_tool(self, result: ToolResult) -> None:
         """A call ran; its error may become part of a correction, if the user wants."""
@@ -307,6 +335,22 @@ class ChatScreen(ChatState):
 
         self._overview = LessonsScreen(self.session)
         self.app.push_screen(self._overview, lambda _: self.note_lessons())
+
+    def _show_sessions(self) -> None:
+        from .sessions import SessionsScreen
+
+        if self.session.sessions is not None:
+            self.app.push_screen(SessionsScreen(self.session.sessions))
+
+    async def _choose_session(self) -> None:
+        await self.session.opened.wait()
+        self._show_sessions()
+
+    def compact_conversation(self) -> None:
+        """Shorten what the model sees."""
+        problem = self.session.sessions.compact() if self.session.sessions else None
+        if problem is not None:
+            self.say(problem, "warning")
 
     async def clear_conversation(self) -> None:
         """Begin a new conversation."""

@@ -18,10 +18,10 @@ from ...training.adapter_messages import is_import
 from ...widgets.heatmap import HeatmapView
 from ...widgets.sanitise import content, one_line, visible
 from .. import events as said
+from ..call_words import cost_of
 from ..lesson_words import facts, short
 from .confirm import ConfirmScreen
 from .learning import token_cells
-from .transcript import cost_of
 
 if TYPE_CHECKING:
     from ..controllers.session import SessionController
