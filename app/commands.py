@@ -25,7 +25,7 @@ class CommandHost(Protocol):
         ...
 
     def show(self, screen: str) -> None:
-        """Open a screen by name: help, metrics, lessons or sessions."""
+        """Open a screen by name: help, metrics, lessons, sessions or rewind."""
         ...
 
     async def clear_conversation(self) -> None:
@@ -82,6 +82,10 @@ async def _compact(host: CommandHost, _: str) -> None:
 
 async def _sessions(host: CommandHost, _: str) -> None:
     host.show("sessions")
+
+
+async def _rewind(host: CommandHost, _: str) -> None:
+    host.show("rewind")
 
 
 async def _note(host: CommandHost, text: str) -> None:
@@ -146,6 +150,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("clear", "begin a new conversation; lessons stay learned", _clear),
     Command("compact", "shorten what the model sees; the screen keeps all", _compact),
     Command("sessions", "resume, rename or delete a kept conversation", _sessions),
+    Command("rewind", "go back to before a request, with the files or without", _rewind),
     Command("note", "tell the teacher of the next correction something more", _note, "[TEXT]"),
     Command("metrics", "loss, KL and every figure of the last lesson", _metrics),
     Command("lessons", "every lesson and what came of it", _lessons),

@@ -68,6 +68,11 @@ class Conversation:
         return tuple(exchange.request.content for exchange in self._exchanges)
 
     @property
+    def count(self) -> int:
+        """How many requests there were, those that the model no longer sees included."""
+        return len(self._requests)
+
+    @property
     def size(self) -> int:
         """How many characters the model sees."""
         return sum(

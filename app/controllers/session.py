@@ -24,17 +24,19 @@ from ...training.client import WorkerDied
 from ...training.protocol import AdapterList, Checked, Imported, LessonResult, Loaded, Undone
 from ..agent.conversation import Conversation
 from ..agent.proposal import Decision, Proposal
-from ..agent.system_prompt import LIMIT_CHARACTERS, read_agents_md, system_prompt
+from ..agent.system_prompt import read_prompt
 from ..events import AgentEvent, AtRest, Notice
 from ..store.journal import Journal, LessonRecord
 from ..store.log import log_to
 from ..store.paths import DataPaths
 from ..tools import registry
-from ..workspace.repository import Repository, inspect, list_files, sweep
+from ..workspace.checkpoints import Checkpoints, Plan
+from ..workspace.repository import Repository, inspect, sweep
 from ..workspace.workspace import Workspace
-from .adapter import AdapterController
+from .adapter import AdapterController, absolute
 from .approval import ApprovalController
 from .engine import EngineController, EngineError
+from .files import FilesController
 from .keeping import Keeper
 from .lesson import LessonController
 from .metrics import Metrics
@@ -52,7 +54,6 @@ T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
-SHORTEST_PROMPT = 600
 CLOSING_SECONDS = 5.0
 IDLE_SECONDS = 1.0
 
@@ -82,6 +83,7 @@ class SessionController:
         self._turn: TurnController | None = None
         self._conversation = Conversation("")
         self._keeper = Keeper(paths=self._paths, present=self._present)
+        self._files: FilesController | None = None
         self._approval: ApprovalController | None = None
         self._task: asyncio.Task[Any] | None = None
         self._interrupts = 0
@@ -209,9 +211,14 @@ class SessionController:
         self._turn = None
         self._begin_file()
 
+    async def rewind(self, number: int, plan: Plan | None = None, *, yours: bool = False) -> None:
+        """Go back to before a request, by its place; ``plan`` is what happens to the files."""
+        if self.sessions is not None:
+            await self._alone(self.sessions.go_back(number, plan, yours=yours), rest=True)
+
     async def save(self, path: str | None = None) -> str | None:
         """Write the adapter as a PEFT folder and say where it lies; None when that failed."""
-        return await self._alone(self._save(_absolute(path) if path else None))
+        return await self._alone(self._save(absolute(path) if path else None))
 
     async def adapters(self) -> AdapterList | None:
         """List the snapshots that are kept; None when that failed."""
@@ -227,7 +234,7 @@ class SessionController:
 
     async def import_adapter(self, path: str) -> Imported | None:
         """Take up an adapter from a file or a PEFT folder; None when that failed."""
-        where = _absolute(path)
+        where = absolute(path)
         return await self._alone(self._with_adapter(lambda it: it.take_in(where)), rest=True)
 
     async def replay(self, lesson: str) -> LessonResult | None:
@@ -416,9 +423,9 @@ class SessionController:
         self._lessons.reconcile()
 
     async def _new_turn(self) -> TurnController:
-        if self._engine is None or self._lessons is None or self.repository is None:
+        repository, files = self.repository, self._files
+        if self._engine is None or self._lessons is None or repository is None or files is None:
             raise RuntimeError("the session has not been started")
-        root = self.repository.root
         tools = registry.make_tools(self.settings.bash_timeout)
         if self._approval is None:
             self._approval = ApprovalController(
@@ -426,22 +433,28 @@ class SessionController:
                 auto_approve_readonly=self.settings.auto_approve_readonly,
             )
         room = self.loaded.context_tokens * 3 // 4 if self.loaded else 0
-        self._conversation.system = await asyncio.to_thread(_read_prompt, self.repository, room)
+        self._conversation.system = await asyncio.to_thread(read_prompt, repository, room)
         return TurnController(
             engine=self._engine,
             lessons=self._lessons,
             approval=self._approval,
             conversation=self._conversation,
-            workspace=Workspace(root),
+            workspace=Workspace(repository.root),
             tools=tools,
-            ports=Ports(self._present, self._decide, self._keep),
+            ports=Ports(self._present, self._decide, self._keep, files.around),
         )
 
     def _open_sessions(self, repository: Repository, resume: str) -> None:
+        store = self._paths.checkpoints(repository.key, repository.root)
+        self._files = FilesController(
+            checkpoints=Checkpoints(repository.root, store, git=repository.git),
+            present=self._present,
+        )
         self.sessions = SessionsController(
             paths=self._paths,
             keeper=self._keeper,
             repository=repository,
+            files=self._files,
             ports=SessionPorts(
                 present=self._present,
                 conversation=lambda: self._conversation,
@@ -462,8 +475,9 @@ class SessionController:
         self._turn = None
 
     def _begin_file(self) -> None:
-        if self.repository is not None:
+        if self.repository is not None and self.sessions is not None:
             self._keeper.begin(key=self.repository.key, about=self.repository.root)
+            self.sessions.begin()
 
     def _keep(self) -> None:
         model = self.loaded.model_name if self.loaded else ""
@@ -482,19 +496,3 @@ def _do_chores(root: Path) -> None:
     registry.prepare()
     with suppress(OSError):
         sweep(root)
-
-
-def _absolute(path: str) -> str:
-    """Where a path that the user typed lies; the worker may have another folder."""
-    whole = Path(carried(path))
-    with suppress(RuntimeError):  # there is no such user's home; the worker says so
-        whole = whole.expanduser()
-    return str(whole.absolute())
-
-
-def _read_prompt(repository: Repository, room: int) -> str:
-    """Compose the system message; a small context gets a short one."""
-    listing = list_files(repository.root)
-    agents_md = read_agents_md(Workspace(repository.root))
-    limit = min(LIMIT_CHARACTERS, max(SHORTEST_PROMPT, room))
-    return system_prompt(repository, listing.paths, agents_md, limit)

@@ -5,6 +5,7 @@ What cannot be done is said in one sentence, which is returned; None means that 
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,7 +27,9 @@ from ..store.sessions import (
     title_of,
 )
 from ..tools import registry
+from ..workspace.checkpoints import Plan
 from ..workspace.repository import Repository, inspect
+from .files import FilesController
 from .keeping import Keeper
 
 BUSY = "The agent is at work; stop it with Esc first."
@@ -54,11 +57,18 @@ class SessionsController:
     """Knows the sessions of one repository, and goes on with one of them."""
 
     def __init__(
-        self, *, paths: DataPaths, keeper: Keeper, repository: Repository, ports: SessionPorts
+        self,
+        *,
+        paths: DataPaths,
+        keeper: Keeper,
+        repository: Repository,
+        files: FilesController,
+        ports: SessionPorts,
     ) -> None:
         self.folder = paths.sessions(repository.key)
         self._key = repository.key
         self._keeper = keeper
+        self._files = files
         self._ports = ports
         self._rate = TOKENS_A_CHARACTER
 
@@ -105,6 +115,11 @@ class SessionsController:
             if self._keeper.file is not None:
                 self._keeper.file.tokens = completion.prompt_tokens + len(completion.tokens)
 
+    def begin(self) -> None:
+        """Note the files of the session that is open now."""
+        if self._keeper.file is not None:
+            self._files.open(self._keeper.file.files_path)
+
     def resume(self, identifier: str) -> str | None:
         """Go on with a saved session, in place of the one that is open."""
         if self._ports.busy():
@@ -121,6 +136,7 @@ class SessionsController:
         problem = _try(lambda: self._keeper.resume(saved, key=self._key))
         if problem is not None:
             return problem
+        self.begin()
         self._ports.replace(conversation)
         if saved.tokens:
             self._rate = saved.tokens / self._size()
@@ -155,14 +171,21 @@ class SessionsController:
         """The requests to which the conversation can go back, oldest first."""
         return self._ports.conversation().requests
 
-    def go_back(self, number: int) -> str | None:
-        """Put the conversation back to before a request, whose text becomes the draft."""
-        if self._ports.busy():
-            return BUSY
+    def plan(self, number: int) -> Plan:
+        """What going back to before a request does to the files; use a thread."""
+        return self._files.plan(self._request(number))
+
+    async def go_back(self, number: int, plan: Plan | None, *, yours: bool) -> None:
+        """Put the conversation back to before a request, whose text becomes the draft.
+
+        With a plan the files go back too, those that the user changed only with ``yours``.
+        """
         conversation = self._ports.conversation()
         requests = conversation.requests
-        if number not in range(len(requests)):
-            return "There is no such request any more."
+        problems: list[str] = []
+        if plan is not None:
+            problems = await asyncio.to_thread(self._files.restore, plan, yours=yours)
+        self._files.went_back(self._request(number), restored=plan is not None)
         start = starts_of(requests, self._keeper.records)[number]
         draft = conversation.go_back(number)
         if start is not None:
@@ -170,9 +193,14 @@ class SessionsController:
         self._ports.replace(conversation)
         self._ports.keep()
         self._show(draft)
-        gone = len(requests) - number
-        self._tell(f"Went back to before {'this request' if gone == 1 else f'{gone} requests'}.")
-        return None
+        self._tell(_went_back(plan, yours=yours, problems=len(problems)))
+        for problem in problems:
+            self._ports.present(Notice(problem, "warning"))
+
+    def _request(self, number: int) -> int:
+        """The request's number among all that there were."""
+        conversation = self._ports.conversation()
+        return conversation.count - len(conversation.requests) + number + 1
 
     def _show(self, draft: str = "") -> None:
         self._ports.present(ConversationReplaced(self._keeper.records, draft))
@@ -216,6 +244,14 @@ def _resumed(saved: SessionFacts, loaded: Loaded | None, *, shown: bool) -> str:
     if not shown:
         words += " What the screen showed was not kept; the model still sees the conversation."
     return words
+
+
+def _went_back(plan: Plan | None, *, yours: bool, problems: int) -> str:
+    words = "Went back to before this request"
+    if plan is None:
+        return f"{words}; the files are as they are."
+    count = len(plan.write) + len(plan.remove) + (len(plan.yours) if yours else 0) - problems
+    return f"{words}; {count} file{' is' if count == 1 else 's are'} as before it."
 
 
 def _try(work: Callable[[], None]) -> str | None:

@@ -20,6 +20,7 @@ from ...widgets.status_bar import StatusBar
 from .. import commands
 from ..agent.proposal import Decision, Proposal
 from ..controllers.session import SessionController
+from ..controllers.sessions import BUSY
 from ..events import AgentEvent, ConversationReplaced, Severity
 from ..messages import AgentSpoke
 from ..opening import NEW, Opening
@@ -345,6 +346,24 @@ class ChatScreen(ChatState):
     async def _choose_session(self) -> None:
         await self.session.opened.wait()
         self._show_sessions()
+
+    def _show_rewind(self) -> None:
+        self.run_worker(self._rewind(), group="command", description="go back")
+
+    async def _rewind(self) -> None:
+        """Ask for the request, then for what becomes of the files, then go back."""
+        from .rewinding import ask
+
+        sessions = self.session.sessions
+        if sessions is None or self.session.busy:
+            self.say(BUSY, "warning")
+            return
+        if not sessions.requests():
+            self.say("There is no request to go back to.")
+            return
+        answer = await ask(self.app, sessions)
+        if answer is not None:
+            await self.session.rewind(answer.number, answer.plan, yours=answer.yours)
 
     def compact_conversation(self) -> None:
         """Shorten what the model sees."""

@@ -81,6 +81,11 @@ class DataPaths:
         """The conversations held in a repository."""
         return self.root / "sessions" / safe_name(repository)
 
+    def checkpoints(self, repository: str, root: Path) -> Path:
+        """The snapshots of the files below a root, in a repository of their own."""
+        place = hashlib.sha256(os.fsencode(root)).hexdigest()[:16]
+        return self.root / "checkpoints" / safe_name(repository) / place
+
     @property
     def logs(self) -> Path:
         """The folder of the logs."""

@@ -76,6 +76,11 @@ class SessionFile:
         return self._folder / f"{self.id}.jsonl"
 
     @property
+    def files_path(self) -> Path:
+        """Where it lies which files the calls changed."""
+        return self._folder / f"{self.id}.files"
+
+    @property
     def records(self) -> list[Shown]:
         """What the screen showed so far."""
         return self._display.records if self._display else []
@@ -161,5 +166,6 @@ def rename_session(folder: Path, identifier: str, title: str) -> None:
 def delete_session(folder: Path, identifier: str) -> None:
     """Delete a saved conversation; SessionBusy while another program has it open."""
     display = DisplayFile(folder / f"{identifier}.jsonl")
-    (folder / f"{identifier}.json").unlink(missing_ok=True)
+    for suffix in (".json", ".files"):
+        (folder / f"{identifier}{suffix}").unlink(missing_ok=True)
     display.remove()
