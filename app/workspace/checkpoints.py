@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..store.paths import make_private_folder
+from ..store.paths import make_private_folder, write_private
 from .beneath import MissingError, WorkspaceError, open_file, place_of
 from .repository import SAFE, TIMEOUT, find_git, list_files, run_git
 from .workspace import Workspace
@@ -28,7 +28,7 @@ from .workspace import Workspace
 BIGGEST_FILE = 10_000_000
 """Bytes above which a file is in no snapshot."""
 EXECUTABLE = "100755"
-RAW = "* -text -filter -ident -eol -working-tree-encoding\n"
+RAW = b"* -text -filter -ident -eol -working-tree-encoding\n"
 
 
 class CheckpointError(Exception):
@@ -210,10 +210,12 @@ class Checkpoints:
         if not (self._store / "HEAD").exists():
             make_private_folder(self._store)
             name = (format_ or b"sha1").decode("ascii").strip()
-            self._run("init", "-q", "--bare", "--template=", f"--object-format={name}")
+            self._run(
+                "init", "-q", "--bare", "--template=", "--shared=0600", f"--object-format={name}"
+            )
             self._run("config", "gc.auto", "0")
         make_private_folder(self._store / "info")
-        (self._store / "info" / "attributes").write_text(RAW)
+        write_private(self._store / "info" / "attributes", RAW)
         listed = self._run("ls-files", "-z").split(b"\0")
         self._known = {os.fsdecode(path) for path in listed if path}
 

@@ -18,7 +18,12 @@ from .test_screen import WRITE, Driver, running
 MAKE = call("bash", command="echo new > made.py; rm calc.py")
 
 
-@pytest.fixture(params=[True, False], ids=["git", "plain"])
+@pytest.fixture(
+    params=[
+        pytest.param(True, id="git"),
+        pytest.param(False, id="plain", marks=pytest.mark.slow),
+    ]
+)
 def stage(tmp_path: Path, request: pytest.FixtureRequest) -> Stage:
     stage = Stage(tmp_path)
     if request.param:

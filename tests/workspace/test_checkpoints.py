@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -280,9 +279,8 @@ def test_a_plan_touches_what_the_agent_left_and_nothing_else(
 
 
 def test_a_snapshot_is_private(tmp_path: Path) -> None:
-    root = tmp_path / "project"
+    root, data = tmp_path / "project", tmp_path / "data"
     make(root)
     (root / "secret.txt").write_text("secret")
-    with tempfile.TemporaryDirectory() as data:
-        Checkpoints(root, Path(data) / "a" / "store", git=True).take()
-        assert (Path(data) / "a").stat().st_mode & 0o077 == 0
+    Checkpoints(root, data / "a" / "store", git=True).take()
+    assert [path for path in data.rglob("*") if path.stat().st_mode & 0o077] == []
