@@ -17,6 +17,7 @@ from ..events import AgentEvent, Notice
 from ..store.paths import make_private_folder, write_private
 from ..tools import registry
 from ..workspace.checkpoints import CheckpointError, Checkpoints, Entry, Plan, make_plan
+from ..workspace.workspace import Workspace, WorkspaceError
 
 _log = logging.getLogger(__name__)
 
@@ -72,19 +73,31 @@ class FilesController:
         if registry.TOOLS[call.name].read_only:
             yield
             return
-        path = call.arguments.get("path")
-        named = [path] if isinstance(path, str) else []
-        before, began = await self._take(named), time.time_ns()
+        named = self._named(call)
+        # A command may change anything; of what the user did meanwhile the first snapshot tells.
+        first = all(each.request != request for each in self._calls)
+        only = bool(named)
+        before, began = await self._take(named, only=only and not first), time.time_ns()
         try:
             yield
         finally:
-            after = await self._take(named) if before else None
+            after = await self._take(named, only=only) if before else None
             if before and after:
                 await asyncio.to_thread(self._note, request, before, after, began)
 
-    async def _take(self, named: list[str]) -> str | None:
+    def _named(self, call: ToolCall) -> list[str]:
+        """The file that a call names, by its real path."""
+        path = call.arguments.get("path")
+        if not isinstance(path, str):
+            return []
         try:
-            return await asyncio.to_thread(self._checkpoints.take, named)
+            return [Workspace(self._checkpoints.root).real_path(path)]
+        except (OSError, WorkspaceError):
+            return []
+
+    async def _take(self, named: list[str], *, only: bool) -> str | None:
+        try:
+            return await asyncio.to_thread(self._checkpoints.take, named, only=only)
         except (CheckpointError, OSError) as error:
             _log.warning("no snapshot: %s", error)
             if not self._told:

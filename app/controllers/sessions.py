@@ -247,11 +247,11 @@ def _resumed(saved: SessionFacts, loaded: Loaded | None, *, shown: bool) -> str:
 
 
 def _went_back(plan: Plan | None, *, yours: bool, problems: int) -> str:
-    words = "Went back to before this request"
+    words = "Went back to before this request, which is in the prompt again; "
     if plan is None:
-        return f"{words}; the files are as they are."
+        return f"{words}the files are as they are."
     count = len(plan.write) + len(plan.remove) + (len(plan.yours) if yours else 0) - problems
-    return f"{words}; {count} file{' is' if count == 1 else 's are'} as before it."
+    return f"{words}{count} file{' is' if count == 1 else 's are'} as before it."
 
 
 def _try(work: Callable[[], None]) -> str | None:

@@ -37,7 +37,7 @@ class RewindScreen(Screen[int]):
     ]
     DEFAULT_CSS = """
     RewindScreen {
-        RequestList, RequestList:focus { height: 1fr; border: none; padding: 0; }
+        RequestList, RequestList:focus { height: 1fr; border: none; padding: 0 1; }
         .title { height: 2; padding: 0 1; color: $quiet; }
     }
     """

@@ -50,7 +50,7 @@ class SessionsScreen(Screen[None]):
         #search { margin: 0 0 1 0; background: $surface; }
         #rename { display: none; background: $boost; }
         &.-renaming #rename { display: block; }
-        SessionList, SessionList:focus { height: 1fr; border: none; padding: 0; }
+        SessionList, SessionList:focus { height: 1fr; border: none; padding: 0 1; }
         #empty { width: 100%; height: 1fr; content-align: center middle; color: $quiet; }
         #news { height: auto; max-height: 3; padding: 0 1; color: $warning; display: none; }
         #news.-said { display: block; }

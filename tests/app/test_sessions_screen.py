@@ -97,7 +97,7 @@ def choose_all(stage: Stage) -> list[SessionFacts]:
     return [facts for folder in stage.data.glob("sessions/*") for facts in list_sessions(folder)]
 
 
-@pytest.mark.parametrize("size", [(60, 18), (120, 40)])
+@pytest.mark.parametrize("size", [(60, 18), pytest.param((120, 40), marks=pytest.mark.slow)])
 async def test_the_list_says_when_what_how_much_and_who(
     stage: Stage, size: tuple[int, int]
 ) -> None:
@@ -121,6 +121,7 @@ async def test_typing_searches_and_enter_resumes(stage: Stage) -> None:
         await at.until(lambda: "open now" in at.text(), "the mark of the open one")
 
 
+@pytest.mark.slow
 async def test_a_search_that_finds_nothing_says_so_and_escape_ends_it(stage: Stage) -> None:
     async with sessions(stage) as at:
         await at.type("/nowhere")
@@ -186,6 +187,7 @@ async def test_compact_says_what_it_saves_and_the_screen_keeps_all(stage: Stage)
         assert next(m["content"] for m in sent if m["role"] == "user") == "request 4"
 
 
+@pytest.mark.slow
 async def test_resume_without_an_id_lists_the_sessions(stage: Stage) -> None:
     stage.write_script(completions=["Done."])
     await hold(stage, "the first")

@@ -192,6 +192,23 @@ def test_what_the_user_changed_since_is_kept_without_a_yes(tmp_path: Path) -> No
     assert (root / "x.log").read_text() == "still ignored"
 
 
+def test_only_the_named_file_is_looked_at(tmp_path: Path) -> None:
+    root = tmp_path / "project"
+    make(root)
+    checkpoints = Checkpoints(root, tmp_path / "store", git=True)
+    before = checkpoints.files(checkpoints.take())
+    for name in ("a.txt", "b.txt", "new.py", "x.log"):
+        (root / name).write_text("changed\n")
+    after = checkpoints.files(checkpoints.take(["a.txt", "new.py", "x.log"], only=True))
+    assert {path for path in {*before, *after} if before.get(path) != after.get(path)} == {
+        "a.txt",
+        "new.py",
+    }
+    (root / "new.py").unlink()
+    assert "new.py" not in checkpoints.files(checkpoints.take(["new.py"], only=True))
+    assert checkpoints.files(checkpoints.take())["b.txt"] != before["b.txt"]
+
+
 def test_what_gitignore_will_ignore_again_stays(tmp_path: Path) -> None:
     root = tmp_path / "project"
     make(root)
