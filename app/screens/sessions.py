@@ -213,6 +213,9 @@ class SessionsScreen(Screen[None]):
         facts = self._selected()
         if facts is None:
             return
+        if facts.id == self._sessions.current:
+            self._say(self._sessions.delete(facts.id))
+            return
 
         async def answered(yes: bool | None) -> None:
             if yes:
