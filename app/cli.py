@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import NoReturn
 
+    from .opening import Opening
+
+
 USAGE = 2
 HEADLESS = ("exec", "lessons", "adapters")
 WEB_DRIVER = "textual.drivers.web_driver:WebDriver"
@@ -26,6 +29,8 @@ continualcode-tui: a terminal coding agent that learns from your corrections
 
 Usage:
   continualcode-tui [key=value ...]                 the full screen, in this folder
+      --continue           goes on with the newest session of this folder
+      --resume [ID]        goes on with a session, or lists them to choose one
   continualcode-tui exec "REQUEST" [key=value ...]  without a screen, JSON lines out
       --feedback FILE      one decision a line for each proposal; - reads standard input
       --then stop|approve|deny
@@ -168,6 +173,8 @@ def _run(arguments: list[str]) -> int:
     first = arguments[0] if arguments else ""
     if first in HEADLESS:
         return _run_headless(first, arguments[1:])
+    order = _take_opening(arguments)
+    first = arguments[0] if arguments else ""
     if first and "=" not in first:
         known = ", ".join((*HEADLESS, *PROCESSES))
         complain(f"unknown command {first!r}; the commands are {known} (see --help).")
@@ -177,7 +184,11 @@ def _run(arguments: list[str]) -> int:
             'the full screen needs a terminal; without one use: continualcode-tui exec "REQUEST".'
         )
         return USAGE
-    return _open_screen(arguments)
+    opening = _opening_of(order, arguments)
+    if isinstance(opening, str):
+        complain(opening)
+        return USAGE
+    return _open_screen(arguments, opening)
 
 
 def _serves_a_browser() -> bool:
@@ -187,7 +198,7 @@ def _serves_a_browser() -> bool:
     return os.environ.get("TEXTUAL_DRIVER") == WEB_DRIVER
 
 
-def _open_screen(arguments: list[str]) -> int:
+def _open_screen(arguments: list[str], opening: Opening) -> int:
     import gc
     import os
 
@@ -200,7 +211,43 @@ def _open_screen(arguments: list[str]) -> int:
     with asked_background(wanted=theme == "auto") as background:
         from .tui import run
 
-        return run(arguments, theme, background)
+        return run(arguments, theme, background, opening)
+
+
+def _take_opening(arguments: list[str]) -> tuple[str, str] | None:
+    """Take --continue, or --resume and its id, out of the arguments."""
+    for number, argument in enumerate(arguments):
+        name, _, value = argument.partition("=")
+        if name not in ("--continue", "--resume"):
+            continue
+        del arguments[number]
+        follows = arguments[number] if number < len(arguments) else ""
+        if name == "--resume" and not value and follows and "=" not in follows:
+            value = arguments.pop(number)
+        return name, value
+    return None
+
+
+def _opening_of(order: tuple[str, str] | None, arguments: list[str]) -> Opening | str:
+    """Which conversation the screen opens with; a sentence where there is no such one."""
+    from .opening import NEW, Opening
+
+    if order is None:
+        return NEW
+    if order == ("--resume", ""):
+        return Opening(choose=True)
+    from pathlib import Path
+
+    from .controllers.sessions import choose
+    from .settings import SettingsError, load_settings
+
+    name, wanted = order
+    try:
+        data_dir = load_settings(arguments).data_dir
+    except SettingsError as error:
+        return str(error)
+    found = choose(data_dir, Path.cwd(), wanted if name == "--resume" else None)
+    return found if isinstance(found, str) else Opening(resume=found.id)
 
 
 def _run_headless(command: str, arguments: list[str]) -> int:

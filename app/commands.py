@@ -25,11 +25,15 @@ class CommandHost(Protocol):
         ...
 
     def show(self, screen: str) -> None:
-        """Open a screen by name: help, metrics, lessons or settings."""
+        """Open a screen by name: help, metrics, lessons, settings, sessions or rewind."""
         ...
 
     async def clear_conversation(self) -> None:
         """Begin a new conversation."""
+        ...
+
+    def compact_conversation(self) -> None:
+        """Shorten what the model sees."""
         ...
 
     def use_theme(self, name: str) -> None:
@@ -74,6 +78,18 @@ async def _help(host: CommandHost, _: str) -> None:
 
 async def _clear(host: CommandHost, _: str) -> None:
     await host.clear_conversation()
+
+
+async def _compact(host: CommandHost, _: str) -> None:
+    host.compact_conversation()
+
+
+async def _sessions(host: CommandHost, _: str) -> None:
+    host.show("sessions")
+
+
+async def _rewind(host: CommandHost, _: str) -> None:
+    host.show("rewind")
 
 
 async def _note(host: CommandHost, text: str) -> None:
@@ -167,6 +183,9 @@ ADAPTER_USAGE = "[off|on|list|use ID|import PATH]"
 COMMANDS: tuple[Command, ...] = (
     Command("help", "keys and commands", _help),
     Command("clear", "begin a new conversation; lessons stay learned", _clear),
+    Command("compact", "shorten what the model sees; the screen keeps all", _compact),
+    Command("sessions", "resume, rename or delete a kept conversation", _sessions),
+    Command("rewind", "go back to before a request, with the files or without", _rewind),
     Command("note", "tell the teacher of the next correction something more", _note, "[TEXT]"),
     Command("copy", "put an answer or the last output on the clipboard", _copy, "[N|output]"),
     Command("metrics", "charts and figures; export writes them as files", _metrics, METRICS_USAGE),

@@ -18,6 +18,7 @@ from ..training.protocol import (
     StepMetrics,
 )
 from .agent.proposal import Decision, Proposal
+from .store.display import Shown
 from .tools.base import ToolResult
 
 Severity = Literal["information", "warning", "error"]
@@ -202,6 +203,21 @@ class Notice:
     severity: Severity = "information"
 
 
+@dataclass(frozen=True, slots=True)
+class ConversationReplaced:
+    """The conversation is another one: resumed, or gone back; ``draft`` is for the prompt."""
+
+    records: tuple[Shown, ...]
+    draft: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ContextCounted:
+    """The conversation takes about this many tokens now, outside of any turn."""
+
+    tokens: int
+
+
 AgentEvent = (
     EngineLoading
     | EngineReady
@@ -227,4 +243,6 @@ AgentEvent = (
     | AtRest
     | TurnFinished
     | Notice
+    | ConversationReplaced
+    | ContextCounted
 )

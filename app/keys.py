@@ -116,6 +116,7 @@ def groups(keymap: Mapping[str, str] | None = None) -> list[tuple[str, list[KeyL
             )
             for owner in classes
             for binding in bindings_of(owner)
+            if binding.tooltip or binding.description
         ]
         lines += [KeyLine("", keys, words) for keys, words in TYPED.get(title, ())]
         found.append((title, lines))

@@ -22,6 +22,7 @@ from ..themes.names import AUTO
 from ..themes.palettes import ThemedApp
 from .cli import USAGE, complain
 from .early import SettingsError
+from .opening import NEW, Opening
 from .terminal import Background, hinted_dark
 
 if TYPE_CHECKING:
@@ -70,9 +71,11 @@ class ContinualCode(ThemedApp):
         theme: str = AUTO,
         terminal_dark: bool = True,
         driver: type[Driver] | None = None,
+        opening: Opening = NEW,
     ) -> None:
         """Settings that are yet to be read are read after the first paint."""
         super().__init__(theme=theme, terminal_dark=terminal_dark, driver=driver)
+        self.opening = opening
         self.folder = folder
         self.complaint = ""
         self._settings = settings
@@ -101,7 +104,7 @@ class ContinualCode(ThemedApp):
         from .screens.chat import ChatScreen
 
         self.use_theme(settings.theme)
-        chat = ChatScreen(settings, self.folder)
+        chat = ChatScreen(settings, self.folder, self.opening)
         await self.push_screen(chat)
         typed, self._typed_early = self._typed_early, None
         chat.take_typed(typed or "")
@@ -200,7 +203,7 @@ class ContinualCode(ThemedApp):
         self.exit(0)
 
 
-def run(arguments: Sequence[str], theme: str, background: Background) -> int:
+def run(arguments: Sequence[str], theme: str, background: Background, opening: Opening) -> int:
     """Run the program in the present folder and return its exit status."""
     background.read_waiting()
     dark = hinted_dark(os.environ) if background.dark is None else background.dark
@@ -210,6 +213,7 @@ def run(arguments: Sequence[str], theme: str, background: Background) -> int:
         theme=theme,
         terminal_dark=dark,
         driver=_driver(background),
+        opening=opening,
     )
     status = app.run()
     if app.complaint:

@@ -153,8 +153,8 @@ class Composer(TextArea):
         if bound is not None and bound.node is self and bound.enabled:
             # A binding waits until its key has bubbled up; the keys behind it would overtake it.
             event.prevent_default()
-            event.stop()
-            await self.run_action(bound.binding.action)
+            if await self.run_action(bound.binding.action):
+                event.stop()  # what has no use for the key leaves it to whoever comes next
         elif event.key == "enter":
             # The text area would take it for a new line.
             event.prevent_default()

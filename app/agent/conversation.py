@@ -2,42 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from ...training.protocol import ChatMessage, ToolCall
+from .digest import DENIED, DIGEST_HEAD, EDITED, Exchange, Turn, digest, fit, split_turns
 
 MAX_SIBLINGS = 3
-EDITED = "[the user edited this call before it ran]"
 UNANSWERED = "error: the call was interrupted before it had an answer"
 Messages = tuple[ChatMessage, ...]
-
-
-@dataclass(slots=True)
-class Turn:
-    """One turn of the model and what it was answered, if anything yet."""
-
-    assistant: ChatMessage
-    answer: ChatMessage | None = None
-
-
-@dataclass(slots=True)
-class Exchange:
-    """A request of the user and the turns that followed it."""
-
-    request: ChatMessage
-    turns: list[Turn] = field(default_factory=list)
-
-    def messages(self) -> list[ChatMessage]:
-        """Return the exchange in order."""
-        flat = [self.request]
-        for turn in self.turns:
-            flat.append(turn.assistant)
-            if turn.answer is not None:
-                flat.append(turn.answer)
-        return flat
 
 
 class _SavedTurn(BaseModel):
@@ -58,6 +32,7 @@ class _Saved(BaseModel):
     exchanges: list[_SavedExchange] = []
     earlier_requests: list[str] = []
     notes: list[str] = []
+    digest: list[str] = []
 
 
 class Conversation:
@@ -72,12 +47,13 @@ class Conversation:
         self._requests: list[str] = []
         self._notes: list[str] = []
         self._context: list[tuple[str, str]] = []
+        self._digest: list[str] = []
 
     # --- reading ----------------------------------------------------------------------
 
     def messages(self) -> Messages:
         """Return all messages, the system message first."""
-        flat = [ChatMessage(role="system", content=self.system)]
+        flat = [ChatMessage(role="system", content=self._system_with_digest())]
         for exchange in self._exchanges:
             flat.extend(exchange.messages())
         return tuple(flat)
@@ -91,6 +67,24 @@ class Conversation:
     def context(self) -> tuple[str, ...]:
         """What goes with the next request, each by its title."""
         return tuple(title for title, _ in self._context)
+
+    @property
+    def requests(self) -> tuple[str, ...]:
+        """The requests that the model sees, oldest first."""
+        return tuple(exchange.request.content for exchange in self._exchanges)
+
+    @property
+    def count(self) -> int:
+        """How many requests there were, those that the model no longer sees included."""
+        return len(self._requests)
+
+    @property
+    def size(self) -> int:
+        """How many characters the model sees."""
+        return sum(
+            len(message.content) + sum(len(call.model_dump_json()) for call in message.tool_calls)
+            for message in self.messages()
+        )
 
     @property
     def waiting_call(self) -> ToolCall | None:
@@ -158,7 +152,7 @@ class Conversation:
 
     def deny(self, correction: str) -> None:
         """Answer the waiting call with the user's correction."""
-        self.add_answer(f"denied by the user: {correction}")
+        self.add_answer(f"{DENIED}{correction}")
 
     def edit(self, call: ToolCall, output: str) -> None:
         """Let the waiting call stand as it ran after the user's edit, and answer it."""
@@ -198,9 +192,30 @@ class Conversation:
             return True
         return False
 
+    def compact(self, turns: int, limit: int) -> bool:
+        """Leave all but the newest turns out, but for a digest; False where that saves nothing."""
+        before, kept = self.size, (self._exchanges, self._digest)
+        newest, older = split_turns(self._exchanges, turns)
+        self._exchanges = newest
+        self._digest = fit(self._digest + digest(older), limit)
+        if self.size < before:
+            return True
+        self._exchanges, self._digest = kept
+        return False
+
+    def go_back(self, number: int) -> str:
+        """Forget a request, by its place in ``requests``, and all after it; return its text."""
+        gone = self._exchanges[number:]
+        if not gone:
+            raise ValueError("there is no such request")
+        del self._exchanges[number:]
+        del self._requests[len(self._requests) - len(gone) :]
+        return gone[0].request.content
+
     def clear(self) -> None:
         """Forget all exchanges and notes; earlier requests remain siblings."""
         self._exchanges.clear()
+        self._digest.clear()
         self._notes.clear()
         self._context.clear()
 
@@ -222,6 +237,7 @@ class Conversation:
             ],
             earlier_requests=self._requests,
             notes=self._notes,
+            digest=self._digest,
         )
         return saved.model_dump(mode="json")
 
@@ -236,7 +252,13 @@ class Conversation:
         ]
         conversation._requests = list(saved.earlier_requests)
         conversation._notes = list(saved.notes)
+        conversation._digest = list(saved.digest)
         return conversation
+
+    def _system_with_digest(self) -> str:
+        if not self._digest:
+            return self.system
+        return "\n".join([f"{self.system}\n\n{DIGEST_HEAD}", *self._digest])
 
     def _exchange(self) -> Exchange:
         if not self._exchanges:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..workspace.repository import Repository
+from ..workspace.repository import Repository, list_files
 from ..workspace.visible import visible, visible_path
 from ..workspace.workspace import Workspace, WorkspaceError
 
 AGENTS_FILE = "AGENTS.md"
 LIMIT_CHARACTERS = 8_000
+SHORTEST_PROMPT = 600
 MAX_NAME = 100
 
 
@@ -19,6 +20,14 @@ def read_agents_md(workspace: Workspace) -> str:
         return workspace.read_text(AGENTS_FILE).text.content
     except WorkspaceError:
         return ""
+
+
+def read_prompt(repository: Repository, room: int) -> str:
+    """Compose the system message from the files as they are; a small context gets a short one."""
+    listing = list_files(repository.root)
+    agents_md = read_agents_md(Workspace(repository.root))
+    limit = min(LIMIT_CHARACTERS, max(SHORTEST_PROMPT, room))
+    return system_prompt(repository, listing.paths, agents_md, limit)
 
 
 def system_prompt(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
 from ...training.adapter_messages import BASE, is_import
 from ...training.client import WorkerDied
@@ -12,6 +13,7 @@ from ..adapter_words import TURNED_OFF, TURNED_ON, counted, standing, taken_back
 from ..events import AdapterMoved, AgentEvent, Notice
 from ..store.journal import Journal, JournalError
 from .engine import EngineController, EngineError
+from .turn import carried
 
 
 class AdapterController:
@@ -171,3 +173,11 @@ def _difference(listed: AdapterList, learned: tuple[str, ...]) -> tuple[list[str
     told = {each.lesson for each in listed.snapshots}
     gone = [name for name in learned if name in told and name not in held]
     return gone, {name: held[name] for name in reversed(held) if name not in learned}
+
+
+def absolute(path: str) -> str:
+    """Where a path that the user typed lies; the worker may have another folder."""
+    whole = Path(carried(path))
+    with suppress(RuntimeError):  # there is no such user's home; the worker says so
+        whole = whole.expanduser()
+    return str(whole.absolute())

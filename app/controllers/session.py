@@ -24,21 +24,24 @@ from ...training.client import WorkerDied
 from ...training.protocol import AdapterList, Checked, Imported, LessonResult, Loaded, Undone
 from ..agent.conversation import Conversation
 from ..agent.proposal import Decision, Proposal
-from ..agent.system_prompt import LIMIT_CHARACTERS, read_agents_md, system_prompt
+from ..agent.system_prompt import read_prompt
 from ..events import AgentEvent, AtRest, Notice
 from ..store.journal import Journal, LessonRecord
 from ..store.log import log_to
 from ..store.paths import DataPaths
 from ..store.rules import RuleFile
 from ..tools import registry
-from ..workspace.repository import Repository, inspect, list_files, sweep
+from ..workspace.checkpoints import Checkpoints, Plan
+from ..workspace.repository import Repository, inspect, sweep
 from ..workspace.workspace import Workspace
-from .adapter import AdapterController
+from .adapter import AdapterController, absolute
 from .approval import ApprovalController
 from .engine import EngineController, EngineError
+from .files import FilesController
 from .keeping import Keeper
 from .lesson import LessonController
 from .metrics import Metrics
+from .sessions import BUSY, SessionPorts, SessionsController
 from .suite import Forgotten, SuiteController
 from .turn import Ports, TurnController, carried
 
@@ -52,7 +55,6 @@ T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
-SHORTEST_PROMPT = 600
 CLOSING_SECONDS = 5.0
 IDLE_SECONDS = 1.0
 
@@ -69,6 +71,7 @@ class SessionController:
         self.repository: Repository | None = None
         self.opened = asyncio.Event()
         """Set as soon as ``repository`` is known."""
+        self.sessions: SessionsController | None = None
         self._presenter = present
         self._decide = decide
         self._paths = DataPaths(settings.data_dir)
@@ -82,6 +85,7 @@ class SessionController:
         self._turn: TurnController | None = None
         self._conversation = Conversation("")
         self._keeper = Keeper(paths=self._paths, present=self._present)
+        self._files: FilesController | None = None
         self._approval: ApprovalController | None = None
         self._task: asyncio.Task[Any] | None = None
         self._interrupts = 0
@@ -143,11 +147,13 @@ class SessionController:
 
     # --- what can be asked --------------------------------------------------------------
 
-    async def start(self) -> bool:
-        """Open the folder, start the worker and load the model; False when that failed."""
+    async def start(self, resume: str = "") -> bool:
+        """Open the folder, start the worker and load the model; False when that failed.
+
+        ``resume`` is the id of a saved session to go on with.
+        """
         log_to(self._paths.app_log)
         self.repository = await asyncio.to_thread(inspect, self.folder)
-        self.opened.set()
         if not self.repository.git:
             self._present(
                 Notice(
@@ -166,7 +172,7 @@ class SessionController:
             present=self._present,
             on_loaded=self._open_journal,
         )
-        self._begin_file()
+        self._open_sessions(self.repository, resume)
         # What the first call needs is imported while the model loads.
         _, started = await asyncio.gather(asyncio.to_thread(registry.prepare), self._engine.start())
         await self._recover()
@@ -235,9 +241,14 @@ class SessionController:
         self._turn = None
         self._begin_file()
 
+    async def rewind(self, number: int, plan: Plan | None = None, *, yours: bool = False) -> None:
+        """Go back to before a request, by its place; ``plan`` is what happens to the files."""
+        if self.sessions is not None:
+            await self._alone(self.sessions.go_back(number, plan, yours=yours), rest=True)
+
     async def save(self, path: str | None = None) -> str | None:
         """Write the adapter as a PEFT folder and say where it lies; None when that failed."""
-        return await self._alone(self._save(_absolute(path) if path else None))
+        return await self._alone(self._save(absolute(path) if path else None))
 
     async def adapters(self) -> AdapterList | None:
         """List the snapshots that are kept; None when that failed."""
@@ -253,7 +264,7 @@ class SessionController:
 
     async def import_adapter(self, path: str) -> Imported | None:
         """Take up an adapter from a file or a PEFT folder; None when that failed."""
-        where = _absolute(path)
+        where = absolute(path)
         return await self._alone(self._with_adapter(lambda it: it.take_in(where)), rest=True)
 
     async def replay(self, lesson: str) -> LessonResult | None:
@@ -273,6 +284,7 @@ class SessionController:
             await self._engine.close()
         if self._journal is not None:
             self._journal.close()
+        self._keeper.close()
 
     # --- one thing at a time ------------------------------------------------------------
 
@@ -319,7 +331,7 @@ class SessionController:
             self._idle = None
 
     def _say_busy(self) -> None:
-        self._present(Notice("The agent is at work; stop it with Esc first.", "warning"))
+        self._present(Notice(BUSY, "warning"))
 
     async def _ready(self) -> EngineController | None:
         """The engine, started once more if it had failed."""
@@ -442,25 +454,56 @@ class SessionController:
         self.metrics.seed(self._journal.lessons())
 
     async def _new_turn(self) -> TurnController:
-        if not (self._engine and self._lessons and self._approval and self.repository):
+        repository, files, approval = self.repository, self._files, self._approval
+        if not (self._engine and self._lessons and approval and repository and files):
             raise RuntimeError("the session has not been started")
-        root = self.repository.root
         tools = registry.make_tools(self.settings.bash_timeout)
         room = self.loaded.context_tokens * 3 // 4 if self.loaded else 0
-        self._conversation.system = await asyncio.to_thread(_read_prompt, self.repository, room)
+        self._conversation.system = await asyncio.to_thread(read_prompt, repository, room)
         return TurnController(
             engine=self._engine,
             lessons=self._lessons,
-            approval=self._approval,
+            approval=approval,
             conversation=self._conversation,
-            workspace=Workspace(root),
+            workspace=Workspace(repository.root),
             tools=tools,
-            ports=Ports(self._present, self._decide, self._keep),
+            ports=Ports(self._present, self._decide, self._keep, files.around),
         )
 
+    def _open_sessions(self, repository: Repository, resume: str) -> None:
+        store = self._paths.checkpoints(repository.key, repository.root)
+        self._files = FilesController(
+            checkpoints=Checkpoints(repository.root, store, git=repository.git),
+            present=self._present,
+        )
+        self.sessions = SessionsController(
+            paths=self._paths,
+            keeper=self._keeper,
+            repository=repository,
+            files=self._files,
+            ports=SessionPorts(
+                present=self._present,
+                conversation=lambda: self._conversation,
+                replace=self._replace_conversation,
+                keep=self._keep,
+                loaded=lambda: self.loaded,
+                busy=lambda: self.busy,
+            ),
+        )
+        self._begin_file()
+        problem = self.sessions.resume(resume) if resume else None
+        if problem is not None:
+            self._present(Notice(problem, "warning"))
+        self.opened.set()
+
+    def _replace_conversation(self, conversation: Conversation) -> None:
+        self._conversation = conversation
+        self._turn = None
+
     def _begin_file(self) -> None:
-        if self.repository is not None:
+        if self.repository is not None and self.sessions is not None:
             self._keeper.begin(key=self.repository.key, about=self.repository.root)
+            self.sessions.begin()
 
     def _keep(self) -> None:
         model = self.loaded.model_name if self.loaded else ""
@@ -468,6 +511,9 @@ class SessionController:
 
     def _present(self, event: AgentEvent) -> None:
         self.metrics.observe(event)
+        if self.sessions is not None:
+            self.sessions.observe(event)
+        self._keeper.observe(event)
         self._presenter(event)
 
 
@@ -476,19 +522,3 @@ def _do_chores(root: Path) -> None:
     registry.prepare()
     with suppress(OSError):
         sweep(root)
-
-
-def _absolute(path: str) -> str:
-    """Where a path that the user typed lies; the worker may have another folder."""
-    whole = Path(carried(path))
-    with suppress(RuntimeError):  # there is no such user's home; the worker says so
-        whole = whole.expanduser()
-    return str(whole.absolute())
-
-
-def _read_prompt(repository: Repository, room: int) -> str:
-    """Compose the system message; a small context gets a short one."""
-    listing = list_files(repository.root)
-    agents_md = read_agents_md(Workspace(repository.root))
-    limit = min(LIMIT_CHARACTERS, max(SHORTEST_PROMPT, room))
-    return system_prompt(repository, listing.paths, agents_md, limit)

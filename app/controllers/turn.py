@@ -7,6 +7,7 @@ import logging
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
@@ -83,6 +84,7 @@ class Ports:
     present: Callable[[AgentEvent], None]
     decide: Callable[[Proposal], Awaitable[Decision]]
     keep: Callable[[], None]
+    around: Callable[[ToolCall, int], AbstractAsyncContextManager[None]]
 
 
 class TurnController:
@@ -107,6 +109,7 @@ class TurnController:
         self._present = ports.present
         self._decide = ports.decide
         self._keep = ports.keep
+        self._around = ports.around
         self._tools = tools
         self._schemas = registry.schemas()
         self._stopped = False
@@ -330,6 +333,13 @@ class TurnController:
         self.conversation.add_answer(result.output)
 
     async def _execute(
+        self, proposal: Proposal, call: ToolCall, shown: Preview | None
+    ) -> ToolResult:
+        """Run a call between two snapshots of the files."""
+        async with self._around(call, self.conversation.count):
+            return await self._run_tool(proposal, call, shown)
+
+    async def _run_tool(
         self, proposal: Proposal, call: ToolCall, shown: Preview | None
     ) -> ToolResult:
         began = time.monotonic()

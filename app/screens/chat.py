@@ -21,8 +21,10 @@ from ...widgets.status_bar import StatusBar
 from ..agent.proposal import Decision, Proposal
 from ..calling import Caller
 from ..controllers.session import SessionController
-from ..events import AgentEvent, Severity
+from ..controllers.sessions import BUSY
+from ..events import AgentEvent, ConversationReplaced, Severity
 from ..messages import AgentSpoke
+from ..opening import NEW, Opening
 from ..state import ChatState, Phase
 from ..tools.base import ToolResult
 from ..workspace.workspace import Workspace
@@ -125,9 +127,10 @@ class ChatScreen(ChatState):
     }
     """
 
-    def __init__(self, settings: Settings, folder: Path) -> None:
+    def __init__(self, settings: Settings, folder: Path, opening: Opening = NEW) -> None:
         super().__init__()
         self.settings = settings
+        self._opening = opening
         self.set_reactive(ChatState.repository, folder.name or str(folder))
         self.session = SessionController(
             settings=settings, folder=folder, present=self._hear, decide=self._decide
@@ -136,6 +139,8 @@ class ChatScreen(ChatState):
         self._caller: Caller | None = None
         self._overview: LessonsScreen | None = None
         self._last_key = 0.0
+        self._context_tokens = 0
+        self._replay_when_loaded = False
 
     def compose(self) -> ComposeResult:
         """The learning panel lies beside the conversation where there is room, else below it."""
@@ -188,7 +193,9 @@ class ChatScreen(ChatState):
             self._caller.rest()
 
     async def _start(self) -> None:
-        await self.session.start()
+        if self._opening.choose:
+            self.run_worker(self._choose_session(), group="command", description="list sessions")
+        await self.session.start(self._opening.resume)
         for outbox in self.query(Outbox):
             outbox.begin()
         await self.refresh_repository()
@@ -220,6 +227,24 @@ class ChatScreen(ChatState):
             for prompt in self.query(Prompt):
                 prompt.focus()
 
+    def replace_conversation(self, event: ConversationReplaced) -> None:
+        """Show another conversation, as it looked; the journal, once it is open, has the tokens."""
+        from .replay import show_records
+
+        conversation = self.query_one(Conversation)
+        self._replay_when_loaded = self.session.loaded is None
+        tokens = {
+            each.lesson.id: each.result.tokens for each in self.session.lessons() if each.result
+        }
+        with self.app.batch_update():
+            conversation.clear()
+            show_records(conversation, event.records, tokens)
+        self.query_one(LearningPanel).remove_class("-shown")
+        prompt = self.query_one(Prompt)
+        if event.draft:
+            prompt.text = event.draft
+        prompt.focus()
+
     # --- the state --------------------------------------------------------------------
 
     def set_phase(self, phase: Phase, detail: str = "") -> None:
@@ -243,6 +268,9 @@ class ChatScreen(ChatState):
 
     def note_loaded(self) -> None:
         """The engine is ready."""
+        if self._replay_when_loaded and self.session.sessions is not None:
+            self.replace_conversation(ConversationReplaced(self.session.sessions.records))
+        self.note_context(self._context_tokens)
         self.note_adapter()
         self.set_phase("ready")
 
@@ -268,8 +296,9 @@ class ChatScreen(ChatState):
 
     def note_context(self, tokens: int) -> None:
         """The newest prompt and its answer took this many tokens."""
+        self._context_tokens = tokens
         loaded = self.session.loaded
-        self.context_used = tokens / loaded.context_tokens if loaded else 0.0
+        self.context_used = tokens / loaded.context_tokens if loaded and tokens else None
 
     def note_tool(self, result: ToolResult) -> None:
         """A call ran; its error may become part of a correction, if the user wants."""
@@ -380,6 +409,40 @@ class ChatScreen(ChatState):
         prompt = self.query_one(Prompt)
         if text:
             prompt.text = text + prompt.text
+
+    def _show_sessions(self) -> None:
+        from .sessions import SessionsScreen
+
+        if self.session.sessions is not None:
+            self.app.push_screen(SessionsScreen(self.session.sessions))
+
+    async def _choose_session(self) -> None:
+        await self.session.opened.wait()
+        self._show_sessions()
+
+    def _show_rewind(self) -> None:
+        self.run_worker(self._rewind(), group="command", description="go back")
+
+    async def _rewind(self) -> None:
+        """Ask for the request, then for what becomes of the files, then go back."""
+        from .rewinding import ask
+
+        sessions = self.session.sessions
+        if sessions is None or self.session.busy:
+            self.say(BUSY, "warning")
+            return
+        if not sessions.requests():
+            self.say("There is no request to go back to.")
+            return
+        answer = await ask(self.app, sessions)
+        if answer is not None:
+            await self.session.rewind(answer.number, answer.plan, yours=answer.yours)
+
+    def compact_conversation(self) -> None:
+        """Shorten what the model sees."""
+        problem = self.session.sessions.compact() if self.session.sessions else None
+        if problem is not None:
+            self.say(problem, "warning")
 
     async def clear_conversation(self) -> None:
         """Begin a new conversation."""

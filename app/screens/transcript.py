@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ...training.protocol import LessonResult, Outcome
+from ...training.protocol import Outcome
 from ...widgets.conversation import Conversation
-from ...widgets.entries import CallOutcome
 from ...widgets.stages import LessonStages, Tone
 from .. import events as said
-from ..agent.difference import show_edit
-from ..agent.proposal import Approve, Deny, Edit, Proposal
-from ..controllers.approval import pattern
+from ..agent.proposal import Deny
+from ..call_words import cost_of, outcome_of, told_model
 from .learning import LearningPanel, token_cells
 
 if TYPE_CHECKING:
@@ -66,12 +64,26 @@ class Transcript:
                 self._screen.set_detail(message)
             case said.UserSaid(text=text):
                 self._conversation.add_user(text)
-            case said.CallRejected(problem=problem):
-                self._conversation.add_notice(f"The model was told: {problem}", "warning")
             case said.SuiteProgress() | said.LessonsChecked() | said.AtRest() | said.TurnFinished():
                 self._rest(event)
+            case said.Notice() | said.CallRejected():
+                self._notice(event)
+            case said.ConversationReplaced() | said.ContextCounted():
+                self._replaced(event)
+
+    def _notice(self, event: said.Notice | said.CallRejected) -> None:
+        match event:
             case said.Notice(text=text, severity=severity):
                 self._conversation.add_notice(text, severity)
+            case said.CallRejected(problem=problem):
+                self._conversation.add_notice(told_model(problem), "warning")
+
+    def _replaced(self, event: said.ConversationReplaced | said.ContextCounted) -> None:
+        match event:
+            case said.ConversationReplaced():
+                self._screen.replace_conversation(event)
+            case said.ContextCounted(tokens=tokens):
+                self._screen.note_context(tokens)
 
     def _rest(
         self,
@@ -191,30 +203,3 @@ def prose_of(raw: str) -> str:
         if raw.endswith(CALL_START[:length]):
             return raw[:-length]
     return raw
-
-
-def outcome_of(
-    proposal: Proposal, decision: Approve | Deny | Edit, rule: str | None
-) -> tuple[CallOutcome, str]:
-    """How a call ended, and the words beside it."""
-    match decision:
-        case Deny(correction=correction):
-            return "denied", correction
-        case Edit(arguments=arguments):
-            return "edited", show_edit(proposal.call.arguments, arguments)
-        case Approve(always=always, for_good=for_good) if rule is None:
-            span = "for good" if for_good else "in this session"
-            return "approved", f"always, {span}: {pattern(proposal.call)}" if always else ""
-        case _:
-            return "rule", rule or ""
-
-
-def cost_of(result: LessonResult) -> str:
-    """What a lesson took."""
-    count = len(result.steps)
-    parts = [f"{count} step{'' if count == 1 else 's'}"] if count else []
-    if result.kl is not None:
-        parts.append(f"KL {result.kl:.3f}")
-    if result.seconds:
-        parts.append(f"{result.seconds:.1f} s")
-    return " · ".join(parts)

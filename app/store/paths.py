@@ -93,6 +93,11 @@ class DataPaths:
         """What the user wrote in a repository's prompt."""
         return self.root / "history" / f"{safe_name(repository)}.jsonl"
 
+    def checkpoints(self, repository: str, root: Path) -> Path:
+        """The snapshots of the files below a root, in a repository of their own."""
+        place = hashlib.sha256(os.fsencode(root)).hexdigest()[:16]
+        return self.root / "checkpoints" / safe_name(repository) / place
+
     @property
     def logs(self) -> Path:
         """The folder of the logs."""

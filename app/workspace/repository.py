@@ -28,7 +28,7 @@ SKIPPED_FOLDERS = frozenset(
         ".mypy_cache", ".pytest_cache", ".ruff_cache", ".hypothesis", ".eggs", ".gradle", ".idea",
     }
 )  # fmt: skip
-_SAFE = (
+SAFE = (
     "--no-pager", "--no-optional-locks", "--no-replace-objects", "--literal-pathspecs",
     "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "core.sshCommand=false",
     "-c", "core.quotePath=false",
@@ -79,7 +79,7 @@ def inspect(start: str | Path) -> Repository:
         key=_first_commit(root) or _path_key(root),
         git=True,
         branch=_branch(root),
-        dirty=bool(_git(root, "status", "--porcelain", "-z", "-uno", "--ignore-submodules=all")),
+        dirty=bool(run_git(root, "status", "--porcelain", "-z", "-uno", "--ignore-submodules=all")),
     )
 
 
@@ -87,7 +87,7 @@ def list_files(root: str | Path) -> Listing:
     """List the regular files that git tracks or would track; outside git, walk the folders."""
     folder = Path(root)
     if (folder / ".git").exists():
-        output = _git(folder, "ls-files", "-z", "-co", "--exclude-standard")
+        output = run_git(folder, "ls-files", "-z", "-co", "--exclude-standard")
         if output is not None:
             names = {os.fsdecode(name) for name in output.split(b"\0") if name}
             return Listing(_regular(folder, names), git=True)
@@ -97,7 +97,7 @@ def list_files(root: str | Path) -> Listing:
 def sweep(root: str | Path) -> int:
     """Remove what writes left behind that were killed; return how many files that were."""
     folder = Path(root).resolve()
-    output = _git(folder, "ls-files", "-z", "-o") if (folder / ".git").exists() else None
+    output = run_git(folder, "ls-files", "-z", "-o") if (folder / ".git").exists() else None
     names = (output or b"").split(b"\0")
     leftovers = [os.fsdecode(n) for n in names if is_temporary(os.fsdecode(n).rpartition("/")[2])]
     return sum(_remove_leftover(folder, name) for name in leftovers)
@@ -159,23 +159,23 @@ def _path_key(root: Path) -> str:
 
 
 def _works(root: Path) -> bool:
-    answer = _git(root, "rev-parse", "--is-inside-work-tree")
+    answer = run_git(root, "rev-parse", "--is-inside-work-tree")
     return answer is not None and answer.strip() == b"true"
 
 
 def _first_commit(root: Path) -> str | None:
     """Return the first commit's hash; a shallow clone's would change with the next fetch."""
-    shallow = _git(root, "rev-parse", "--is-shallow-repository")
+    shallow = run_git(root, "rev-parse", "--is-shallow-repository")
     if shallow is None or shallow.strip() != b"false":
         return None
-    answer = _git(root, "rev-list", "--first-parent", "--max-parents=0", "HEAD")
+    answer = run_git(root, "rev-list", "--first-parent", "--max-parents=0", "HEAD")
     commits = (answer or b"").split()
     return commits[-1].decode("ascii") if commits else None
 
 
 def _branch(root: Path) -> str | None:
     """Return the branch, or the commit's first seven digits where the head is detached."""
-    git_path = _git_path()
+    git_path = find_git()
     if git_path is None:
         return None
     os.environ.setdefault("GIT_PYTHON_GIT_EXECUTABLE", git_path)
@@ -187,18 +187,18 @@ def _branch(root: Path) -> str | None:
                 return repository.active_branch.name
     except Exception:  # whatever a broken .git makes of the library
         return None
-    return (_git(root, "rev-parse", "--short=7", "HEAD") or b"").decode("ascii").strip() or None
+    return (run_git(root, "rev-parse", "--short=7", "HEAD") or b"").decode("ascii").strip() or None
 
 
-def _git(root: Path, *arguments: str) -> bytes | None:
+def run_git(root: Path, *arguments: str) -> bytes | None:
     """Run git so that nothing in the repository's configuration is executed; None on failure."""
-    git_path = _git_path()
+    git_path = find_git()
     if git_path is None:
         return None
     environment = _environment()
     if arguments[0] == "status":
         environment |= _without_filters(root, git_path, environment)
-    return _run(root, [git_path, *_SAFE, *arguments], environment)
+    return _run(root, [git_path, *SAFE, *arguments], environment)
 
 
 def _run(root: Path, command: Sequence[str], environment: Mapping[str, str]) -> bytes | None:
@@ -219,7 +219,7 @@ def _run(root: Path, command: Sequence[str], environment: Mapping[str, str]) -> 
     return done.stdout if done.returncode == 0 else None
 
 
-def _git_path() -> str | None:
+def find_git() -> str | None:
     """Find git on the absolute entries of PATH, never in the repository itself."""
     entries = os.environ.get("PATH", os.defpath).split(os.pathsep)
     return shutil.which("git", path=os.pathsep.join(e for e in entries if e.startswith("/")))
@@ -237,7 +237,7 @@ def _environment() -> dict[str, str]:
 
 def _without_filters(root: Path, git_path: str, environment: Mapping[str, str]) -> dict[str, str]:
     """Switch every configured content filter off: git status would run it on changed files."""
-    command = [git_path, *_SAFE, "config", "-z", "--name-only", "--get-regexp", r"^filter\."]
+    command = [git_path, *SAFE, "config", "-z", "--name-only", "--get-regexp", r"^filter\."]
     names = (_run(root, command, environment) or b"").split(b"\0")
     drivers = sorted({os.fsdecode(name).rpartition(".")[0] for name in names if name})
     off = (("clean", ""), ("process", ""), ("required", "false"))

@@ -85,7 +85,8 @@ async def test_escape_holds_the_queue_until_enter(stage: Stage) -> None:
         await at.proposal()
         await at.ask("second")
         await at.ask("third")
-        await at.pilot.press("escape")
+        # The first goes back to the call, the second stops the agent.
+        await at.pilot.press("escape", "escape")
         await at.until(lambda: at.chat.phase == "ready", "ready")
         await at.until(lambda: "Enter sends them" in at.text(), "the held queue")
         await at.ask("something else")

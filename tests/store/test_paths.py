@@ -61,5 +61,5 @@ def test_conversations_are_listed_newest_first(tmp_path: Path) -> None:
     first.save({"system": "one, again"})
     (folder / "broken.json").write_text("{")
     found = list_sessions(folder)
-    assert [saved.conversation["system"] for saved in found] == ["one, again", "two"]
+    assert [saved.id for saved in found] == [first.id, second.id]
     assert found[1].model == "practice"

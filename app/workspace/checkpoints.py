@@ -1,0 +1,279 @@
+"""What the files were before the agent changed them, kept where the user's git never looks.
+
+Snapshots are trees in a bare repository below the data directory, with an index of its own. It
+reads the user's objects as alternates, so that what is committed is not stored twice, and writes
+nothing there: no ref, no index, no stash, no configuration; git only renews the time of an object
+that it finds, which keeps it from being pruned. Attributes are switched off, so every
+file is kept byte for byte and no filter of the repository runs. What .gitignore ignores is in
+no snapshot. Outside git a snapshot holds the files that the tools named.
+
+Everything here may take a while: use it from a thread.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..store.paths import make_private_folder, write_private
+from .beneath import MissingError, WorkspaceError, open_file, place_of
+from .repository import SAFE, TIMEOUT, find_git, list_files, run_git
+from .workspace import Workspace
+
+BIGGEST_FILE = 10_000_000
+"""Bytes above which a file is in no snapshot."""
+EXECUTABLE = "100755"
+RAW = b"* -text -filter -ident -eol -working-tree-encoding\n"
+
+
+class CheckpointError(Exception):
+    """Why there is no snapshot, in a few words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A file's content and whether it can be executed, as git names them."""
+
+    mode: str
+    blob: str
+
+
+Files = Mapping[str, Entry]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What going back does to the files; each path stands in one part only.
+
+    ``write`` and ``remove`` are as the agent left them. ``yours`` the user changed since, so
+    they are written only when the user says so; ``stay`` are files that came since and are kept.
+    """
+
+    then: Files
+    now: Files
+    write: tuple[str, ...] = ()
+    remove: tuple[str, ...] = ()
+    yours: tuple[str, ...] = ()
+    stay: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.write or self.remove or self.yours)
+
+
+def make_plan(then: Files, now: Files, agent: Mapping[str, Entry | None]) -> Plan:
+    """Say what leads from ``now`` to ``then``; ``agent`` is how its calls left their files."""
+    parts: dict[str, list[str]] = {"write": [], "remove": [], "yours": [], "stay": []}
+    for path in sorted(then.keys() | now.keys()):
+        was, is_now = then.get(path), now.get(path)
+        if was == is_now:
+            continue
+        agents = path in agent and agent[path] == is_now
+        if was is not None:
+            parts["write" if agents else "yours"].append(path)
+        else:
+            parts["remove" if agents else "stay"].append(path)
+    return Plan(then, now, **{name: tuple(paths) for name, paths in parts.items()})
+
+
+class Checkpoints:
+    """Takes snapshots of the files below one root, and puts files back."""
+
+    def __init__(self, root: Path, store: Path, *, git: bool) -> None:
+        self.root = root
+        self.git = git
+        self._store = store
+        self._known: set[str] | None = None
+        self._alternates = ""
+
+    # --- taking -------------------------------------------------------------------------
+
+    def take(self, named: Iterable[str] = (), *, only: bool = False) -> str:
+        """Keep every file as it is now and return the name of the snapshot.
+
+        With ``only`` the named files are kept as they are now, and all others as they were in
+        the snapshot before, which saves looking at each of them.
+        """
+        if self._known is None:
+            self._prepare()
+        known = self._known or set()
+        if only and self.git:
+            paths = {path for path in named if path in known or self._listed(path)}
+            looked_at = known & paths
+        else:
+            paths = set(list_files(self.root).paths) if self.git else {*known, *named}
+            looked_at = known
+        kept = {path for path in paths if self._can_keep(path)}
+        gone = looked_at - kept
+        zero = "0" * 40
+        self._feed(("update-index", "-z", "--index-info"), (f"0 {zero}\t{path}" for path in gone))
+        self._feed(("update-index", "-z", "--add", "--remove", "--replace", "--stdin"), kept)
+        self._known = (known - gone if self.git else known) | kept
+        return self._run("write-tree").decode("ascii").strip()
+
+    def _listed(self, path: str) -> bool:
+        return bool(run_git(self.root, "ls-files", "-z", "-co", "--exclude-standard", "--", path))
+
+    def files(self, snapshot: str) -> dict[str, Entry]:
+        """The files of a snapshot."""
+        found: dict[str, Entry] = {}
+        for line in self._run("ls-tree", "-r", "-z", "--full-tree", snapshot).split(b"\0"):
+            facts, _, path = line.partition(b"\t")
+            if path:
+                mode, _, blob = facts.decode("ascii").split(" ")
+                found[os.fsdecode(path)] = Entry(mode, blob)
+        return found
+
+    def _can_keep(self, path: str) -> bool:
+        place = f"{self.root}/{path}"
+        try:
+            status = os.lstat(place)
+        except (OSError, ValueError):
+            return False
+        return (
+            stat.S_ISREG(status.st_mode)
+            and status.st_size <= BIGGEST_FILE
+            and os.access(place, os.R_OK)
+        )
+
+    # --- putting back -------------------------------------------------------------------
+
+    def restore(self, plan: Plan, *, yours: bool = False) -> list[str]:
+        """Put the files back; return a sentence for each that could not be.
+
+        A file that .gitignore ignores again by then is not removed.
+        """
+        problems: list[str] = []
+        for path in (*plan.write, *(plan.yours if yours else ())):
+            self._try(
+                problems, lambda path=path: self._write(path, plan.then[path], plan.now.get(path))
+            )
+        listed = set(list_files(self.root).paths if self.git else plan.remove)
+        for path in plan.remove:
+            if path in listed:
+                self._try(problems, lambda path=path: self._remove(path, plan.now[path]))
+        return problems
+
+    @staticmethod
+    def _try(problems: list[str], work: Callable[[], None]) -> None:
+        try:
+            work()
+        except (WorkspaceError, CheckpointError) as error:
+            problems.append(str(error))
+        except OSError as error:
+            problems.append(f"{error.filename or 'a file'}: {error.strerror}")
+
+    def _write(self, path: str, entry: Entry, before: Entry | None) -> None:
+        workspace = Workspace(self.root, BIGGEST_FILE)
+        then = self._content(entry)
+        now = None if before is None else self._content(before)
+        workspace.write_bytes(path, then, before=now)
+        if entry.mode == (before.mode if before else "100644"):
+            return
+        with place_of(str(self.root), path, follow=False) as place:
+            descriptor, status = open_file(place, path)
+            try:
+                bits = status.st_mode & 0o7777
+                reading = (bits & 0o444) >> 2
+                on = entry.mode == EXECUTABLE
+                os.fchmod(descriptor, bits | reading if on else bits & ~0o111)
+            finally:
+                os.close(descriptor)
+
+    def _remove(self, path: str, entry: Entry) -> None:
+        """Remove a file that is still what it was, and the folders that are empty without it."""
+        try:
+            unchanged = Workspace(self.root, BIGGEST_FILE).read_bytes(path) == self._content(entry)
+        except MissingError:
+            return
+        if not unchanged:
+            raise WorkspaceError(f"{path} changed meanwhile; it stays")
+        with place_of(str(self.root), path, follow=False) as place:
+            os.unlink(place.name, dir_fd=place.folder)
+        for folder in Path(path).parents:
+            if str(folder) == ".":
+                return
+            try:
+                with place_of(str(self.root), str(folder), follow=False) as place:
+                    os.rmdir(place.name, dir_fd=place.folder)
+            except (OSError, WorkspaceError):
+                return
+
+    def _content(self, entry: Entry) -> bytes:
+        return self._run("cat-file", "blob", entry.blob)
+
+    # --- git ----------------------------------------------------------------------------
+
+    def _prepare(self) -> None:
+        """Make the private repository, or find it, and read what its index holds."""
+        objects = format_ = None
+        if self.git:
+            objects = run_git(self.root, "rev-parse", "--git-path", "objects")
+            format_ = run_git(self.root, "rev-parse", "--show-object-format")
+        if objects is not None:
+            path = str(self.root / os.fsdecode(objects).rstrip("\n"))
+            escaped = path.replace("\\", "\\\\").replace('"', '\\"')
+            self._alternates = f'"{escaped}"'
+        if not (self._store / "HEAD").exists():
+            make_private_folder(self._store)
+            name = (format_ or b"sha1").decode("ascii").strip()
+            self._run(
+                "init", "-q", "--bare", "--template=", "--shared=0600", f"--object-format={name}"
+            )
+            self._run("config", "gc.auto", "0")
+        make_private_folder(self._store / "info")
+        write_private(self._store / "info" / "attributes", RAW)
+        listed = self._run("ls-files", "-z").split(b"\0")
+        self._known = {os.fsdecode(path) for path in listed if path}
+
+    def _feed(self, command: tuple[str, ...], lines: Iterable[str]) -> None:
+        data = b"".join(os.fsencode(line) + b"\0" for line in lines)
+        if data:
+            with tempfile.TemporaryFile() as file:
+                file.write(data)
+                file.seek(0)
+                self._run(*command, source=file)
+
+    def _run(self, *arguments: str, source: Any = None) -> bytes:
+        """Run git on the private repository only, whatever the environment says."""
+        path = find_git()
+        if path is None:
+            raise CheckpointError("git is not installed")
+        os.environ.setdefault("GIT_PYTHON_GIT_EXECUTABLE", path)
+        from git.cmd import Git  # 90 ms, so not before it is needed
+        from git.exc import GitCommandError
+
+        store = str(self._store)
+        place = [] if arguments[0] == "init" else [f"--work-tree={self.root}"]
+        environment = {
+            "GIT_DIR": store,
+            "GIT_COMMON_DIR": store,
+            "GIT_INDEX_FILE": f"{store}/index",
+            "GIT_OBJECT_DIRECTORY": f"{store}/objects",
+            "GIT_ALTERNATE_OBJECT_DIRECTORIES": self._alternates,
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_ATTR_NOSYSTEM": "1",
+            "GIT_CONFIG_COUNT": "0",
+            "GIT_CONFIG_PARAMETERS": "",
+            "GIT_NO_LAZY_FETCH": "1",
+            "GIT_ALLOW_PROTOCOL": "none",
+            "GIT_TERMINAL_PROMPT": "0",
+        }
+        try:
+            done = Git(self.root).execute(
+                [path, *SAFE, f"--git-dir={store}", *place, *arguments],
+                istream=source,
+                env=environment,
+                stdout_as_string=False,
+                strip_newline_in_stdout=False,
+                kill_after_timeout=TIMEOUT,
+            )
+        except (GitCommandError, OSError) as error:
+            words = str(getattr(error, "stderr", "") or error).strip().splitlines()
+            raise CheckpointError(words[0] if words else "git failed") from None
+        return done if isinstance(done, bytes) else b""
