@@ -174,7 +174,9 @@ class SessionController:
         )
         self._open_sessions(self.repository, resume)
         # What the first call needs is imported while the model loads.
-        _, started = await asyncio.gather(asyncio.to_thread(registry.prepare), self._engine.start())
+        _, started = await asyncio.gather(
+            asyncio.to_thread(_do_chores, self.repository.root), self._engine.start()
+        )
         await self._recover()
         self._check_when_idle()
         return started

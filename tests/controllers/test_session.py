@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -298,3 +299,20 @@ def test_nothing_outside_the_data_folder_is_written(stage: Stage, tmp_path: Path
     assert sorted(path.name for path in stage.folder.iterdir()) == ["calc.py", "test_calc.py"]
     loose = [path for path in stage.data.rglob("*") if path.stat().st_mode & 0o077]
     assert loose == []
+
+
+def left_behind(folder: Path) -> Path:
+    """A repository with what a write leaves that is killed."""
+    subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
+    left = folder / ".continualcode-0011223344556677.tmp"
+    left.write_text("half a file")
+    os.utime(left, (0, 0))
+    return left
+
+
+async def test_what_a_killed_write_left_behind_is_removed_at_the_start(stage: Stage) -> None:
+    left = left_behind(stage.folder)
+    session = stage.session()
+    await session.start()
+    await session.close()
+    assert not left.exists()
