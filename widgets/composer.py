@@ -153,7 +153,7 @@ class Composer(TextArea):
         if bound is not None and bound.node is self and bound.enabled:
             # A binding waits until its key has bubbled up; the keys behind it would overtake it.
             event.prevent_default()
-            if await self.run_action(bound.binding.action):
+            if await self.app.run_action(bound.binding.action, default_namespace=self):
                 event.stop()  # what has no use for the key leaves it to whoever comes next
         elif event.key == "enter":
             # The text area would take it for a new line.
