@@ -37,7 +37,9 @@ async def approve(at: Driver, request: str) -> None:
     await at.ask(request)
     await at.proposal()
     # On a low screen the call has to be read to its end first.
-    await at.pilot.press("space", "space", "y")
+    await at.pilot.press("space", "space")
+    await at.proposal()
+    await at.pilot.press("y")
     await at.until(lambda: at.chat.phase == "ready", "ready")
 
 
