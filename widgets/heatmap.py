@@ -165,8 +165,9 @@ class Heatmap(ScrollView, can_focus=True):
         if number >= len(self._lines):
             return Strip.blank(width, base)
         if number not in self._strips:
-            self._strips[number] = self._paint(number, width, base)
-        return selectable(self, self._strips[number], number)
+            self._strips[number] = self._paint(number, width, base).apply_offsets(0, number)
+        strip = self._strips[number]
+        return strip if self.text_selection is None else selectable(self, strip, number)
 
     @override
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:

@@ -36,9 +36,6 @@ def stage(tmp_path: Path, request: pytest.FixtureRequest) -> Stage:
 async def approve(at: Driver, request: str) -> None:
     await at.ask(request)
     await at.proposal()
-    # On a low screen the call has to be read to its end first.
-    await at.pilot.press("space", "space")
-    await at.proposal()
     await at.pilot.press("y")
     await at.until(lambda: at.chat.phase == "ready", "ready")
 
@@ -87,7 +84,7 @@ async def test_conversation_and_files_go_back(stage: Stage) -> None:
 async def test_what_the_user_changed_needs_a_yes(stage: Stage) -> None:
     stage.write_script(completions=[WRITE, "Done."])
     mine = stage.folder / "test_calc.py"
-    async with running(stage, size=(60, 18)) as at:
+    async with running(stage, size=(80, 30)) as at:
         await approve(at, "fix the test")
         mine.write_text("mine\n")
         await go_back(at)

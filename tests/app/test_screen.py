@@ -160,6 +160,7 @@ async def test_a_denial_is_learned_and_the_retry_approved(stage: Stage) -> None:
     assert all("use edit lines" not in message["content"] for message in learn["messages"])
 
 
+@pytest.mark.slow
 async def test_the_last_words_are_in_view_after_a_lesson_on_a_low_screen(stage: Stage) -> None:
     read = call("read", path="test_calc.py")
     stage.write_script(completions=[read, WRITE, "Fixed at last."], lessons=[{"retry": EDIT}])
