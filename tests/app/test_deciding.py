@@ -77,6 +77,7 @@ async def test_escape_from_elsewhere_goes_back_to_the_open_box(stage: Stage) -> 
         assert at.chat.phase == "waiting"
 
 
+@pytest.mark.slow
 async def test_the_full_screen_only_shows_and_counts_as_read(stage: Stage) -> None:
     stage.write_script(completions=[LONG, "Done."])
     async with running(stage, size=(80, 24)) as at:

@@ -105,6 +105,7 @@ async def test_marks_are_letters_and_the_budget_is_a_band() -> None:
         assert charts.panel.legend().startswith("C correction  S snapshot  U undo  R roll-back")
 
 
+@pytest.mark.slow
 async def test_zoom_pan_and_the_newest() -> None:
     charts = Charts(size=(80, 14))
     async with charts.app.run_test(size=(80, 14)) as pilot:
@@ -123,6 +124,7 @@ async def test_zoom_pan_and_the_newest() -> None:
         assert charts.panel.view.shows_all
 
 
+@pytest.mark.slow
 async def test_the_crosshair_reads_values_out_by_keys() -> None:
     charts = Charts(size=(80, 14))
     async with charts.app.run_test(size=(80, 14)) as pilot:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from continualcode_tui.widgets.conversation import Conversation
 from continualcode_tui.widgets.entries import (
     AssistantEntry,
@@ -201,6 +202,7 @@ async def test_a_saved_conversation_opens_at_its_end_with_few_widgets():
         await until(lambda: "notice 49" in screen_text(pilot.app), pilot)
 
 
+@pytest.mark.slow
 async def test_paging_shows_every_entry_once_and_in_order():
     talk = Conversation()
     records: list[Record] = [
@@ -227,6 +229,7 @@ async def test_paging_shows_every_entry_once_and_in_order():
         assert seen == wanted
 
 
+@pytest.mark.slow
 async def test_what_is_read_stays_where_it_is_whatever_happens_around_it():
     talk = Conversation()
     async with Stage(talk).run_test(size=(60, 18)) as pilot:

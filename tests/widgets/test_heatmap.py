@@ -270,8 +270,10 @@ async def test_five_thousand_tokens_mount_and_scroll_faster_than_plain_text():
         ]
         return VerticalScroll(Static(Content.assemble(*parts)))
 
-    mount, scroll = await measure(lambda: Heatmap(worth))
-    mount_static, scroll_static = await measure(static)
+    ours = [await measure(lambda: Heatmap(worth)) for _ in range(3)]
+    theirs = [await measure(static) for _ in range(3)]
+    mount, scroll = (min(each) for each in zip(*ours, strict=True))
+    mount_static, scroll_static = (min(each) for each in zip(*theirs, strict=True))
     assert mount < mount_static / 2, "it is a tenth on a free core"
     assert scroll < scroll_static * 3, "it is 1.8 times, since every token can be selected"
 
