@@ -14,6 +14,7 @@ import pytest
 from continualcode_tui.app.screens.chat import ChatScreen
 from continualcode_tui.app.settings import load_settings
 from continualcode_tui.app.tui import ContinualCode
+from continualcode_tui.widgets.correction_box import CorrectionBox
 
 from tests.app.test_screen import Driver
 from tests.loopback.server import KEY
@@ -101,6 +102,7 @@ async def test_the_screen_goes_on_while_every_endpoint_stalls(
             await driver.proposal()
             pulse.phase = "learn"
             await pilot.press("n")
+            await driver.box(CorrectionBox)
             await driver.type("use pnpm add")
             await pilot.press("enter")
 
@@ -110,9 +112,8 @@ async def test_the_screen_goes_on_while_every_endpoint_stalls(
 
             await driver.until(learned, "a lesson", 120)
             await driver.until(lambda: "pnpm add zod" in driver.text(), "the retry", 60)
-            pulse.phase = "stop"
-            await pilot.press("escape")
-            await driver.until(lambda: not driver.chat.session.busy, "rest")
+        await pilot.press("escape")
+        await driver.until(lambda: not driver.chat.session.busy, "rest")
         await app.action_leave()
     print({phase: f"{pause * 1000:.0f} ms" for phase, pause in pulse.longest.items()})
     assert any("Stepping" in each or "Saving the state" in each for each in waits), waits
