@@ -83,7 +83,6 @@ def test_deny_learn_retry_edit_and_come_back_after_a_kill(
             "teacher",
             "before",
             "several targets a token",
-            "tokens trained",
         ):
             assert told in figures, told
         os.kill(terminal.process.pid, signal.SIGKILL)
