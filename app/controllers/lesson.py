@@ -75,10 +75,19 @@ class LessonController:
             result = await self._attempt(lesson, _Retry(self._present, shown=show_retry))
         return self._finish(lesson, result)
 
-    async def replay(self, lesson: Lesson) -> LessonResult:
-        """Learn a lesson of the journal again, outside of any turn."""
+    async def replay(self, identifier: str) -> LessonResult | None:
+        """Learn a lesson of the journal again, outside of any turn; None when it was not tried."""
+        record = self._journal.lesson(identifier)
+        problem = self._engine.cannot_train()
+        if record is None:
+            problem = "There is no such lesson in the journal."
+        elif record.standing == "learned" and not record.lost:
+            problem = "The lesson is learned and stands; there is nothing to replay."
+        if record is None or problem is not None:
+            self._present(Notice(problem or "", "warning"))
+            return None
         self._stopped = False
-        return await self.relearn(lesson)
+        return await self.relearn(record.lesson)
 
     @property
     def stopped(self) -> bool:

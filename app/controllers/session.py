@@ -14,7 +14,6 @@ or the disk did: that is told as ``Notice``, ``EngineFailed`` or ``TurnFinished(
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
@@ -38,6 +37,7 @@ from .adapter import AdapterController, absolute
 from .approval import ApprovalController
 from .engine import EngineController, EngineError
 from .files import FilesController
+from .idle import IdleCheck
 from .keeping import Keeper
 from .lesson import LessonController
 from .metrics import Metrics
@@ -53,10 +53,7 @@ Decider = Callable[[Proposal], Awaitable[Decision]]
 
 T = TypeVar("T")
 
-_log = logging.getLogger(__name__)
-
 CLOSING_SECONDS = 5.0
-IDLE_SECONDS = 1.0
 
 
 class SessionController:
@@ -80,8 +77,7 @@ class SessionController:
         self._lessons: LessonController | None = None
         self._suite: SuiteController | None = None
         self._adapter: AdapterController | None = None
-        self._idle: asyncio.Task[None] | None = None
-        self._idle_ended = False
+        self._idle = IdleCheck()
         self._turn: TurnController | None = None
         self._conversation = Conversation("")
         self._keeper = Keeper(paths=self._paths, present=self._present)
@@ -275,8 +271,7 @@ class SessionController:
 
     async def close(self) -> None:
         """Stop what runs, keep the conversation, end the worker."""
-        self._idle_ended = True
-        self._leave_idle()
+        self._idle.end()
         task = self._task
         if task is not None:
             await self.interrupt()
@@ -300,7 +295,7 @@ class SessionController:
             self._say_busy()
             return None
         self._interrupts = 0
-        self._leave_idle()
+        self._idle.leave()
         self._task = task = asyncio.ensure_future(work)
         try:
             return await task
@@ -312,25 +307,8 @@ class SessionController:
 
     def _check_when_idle(self) -> None:
         """Ask the lessons again when it is time and nobody wants anything else."""
-        due = self._suite is not None and self._suite.due(self.settings.check_every)
-        if due and not self._idle_ended and self.loaded is not None:
-            self._idle = asyncio.ensure_future(self._check_idly())
-
-    async def _check_idly(self) -> None:
-        await asyncio.sleep(IDLE_SECONDS)
-        assert self._suite is not None
-        try:
-            await self._suite.check(quiet=True)
-        except (EngineError, WorkerDied) as error:
-            # Nobody asked for it: what goes wrong is for the log, and it is not tried again.
-            _log.warning("the lessons could not be checked: %s", error)
-            self._idle_ended = True
-
-    def _leave_idle(self) -> None:
-        """Give the worker up at once to whoever wants something."""
-        if self._idle is not None:
-            self._idle.cancel()
-            self._idle = None
+        if self.loaded is not None:
+            self._idle.begin(self._suite, self.settings.check_every)
 
     def _say_busy(self) -> None:
         self._present(Notice(BUSY, "warning"))
@@ -401,18 +379,9 @@ class SessionController:
 
     async def _replay(self, lesson: str) -> LessonResult | None:
         engine = await self._ready()
-        record = self._journal.lesson(lesson) if self._journal else None
         if engine is None or self._lessons is None:
             return None
-        problem = engine.cannot_train()
-        if record is None:
-            problem = "There is no such lesson in the journal."
-        elif record.standing == "learned" and not record.lost:
-            problem = "The lesson is learned and stands; there is nothing to replay."
-        if problem is not None or record is None:
-            self._present(Notice(problem or "", "warning"))
-            return None
-        return await self._lessons.replay(record.lesson)
+        return await self._lessons.replay(lesson)
 
     async def _try(self, engine: EngineController, request: Coroutine[Any, Any, T]) -> T | None:
         """Ask the worker; what goes wrong is told in words."""

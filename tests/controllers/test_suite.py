@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from continualcode_tui.app.agent.proposal import Deny
-from continualcode_tui.app.controllers import session as sessions
+from continualcode_tui.app.controllers import idle
 from continualcode_tui.app.controllers.session import SessionController
 from continualcode_tui.app.events import AtRest, LessonStarted, Notice, SuiteProgress
 
@@ -108,7 +108,7 @@ async def test_without_a_lesson_there_is_nothing_to_check(stage: Stage) -> None:
 async def test_the_lessons_are_checked_when_it_is_time_and_the_agent_idle(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sessions, "IDLE_SECONDS", 0.05)
+    monkeypatch.setattr(idle, "IDLE_SECONDS", 0.05)
     lost = {"lost": {"alpha": ["charlie"]}}
     async with taught(stage, "check_every=3", checks=[lost]) as session:
         await until(lambda: any(record.check for record in session.lessons()))
@@ -123,7 +123,7 @@ async def test_the_lessons_are_checked_when_it_is_time_and_the_agent_idle(
 async def test_a_check_that_nobody_asked_for_delays_no_turn(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sessions, "IDLE_SECONDS", 0)
+    monkeypatch.setattr(idle, "IDLE_SECONDS", 0)
     async with taught(stage, "check_every=3", checks=[{"hang": True}]) as session:
         await until(lambda: bool(stage.requests("check")))
         await asyncio.wait_for(session.submit("go on"), 5)
@@ -134,10 +134,10 @@ async def test_a_check_that_nobody_asked_for_delays_no_turn(
 async def test_a_check_that_nobody_asked_for_fails_in_silence(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, trouble: dict
 ) -> None:
-    monkeypatch.setattr(sessions, "IDLE_SECONDS", 0)
+    monkeypatch.setattr(idle, "IDLE_SECONDS", 0)
     async with taught(stage, "check_every=3", checks=[trouble]) as session:
         await until(lambda: bool(stage.requests("check")))
-        await until(lambda: session._idle is not None and session._idle.done())
+        await until(lambda: session._idle.task is not None and session._idle.task.done())
         before = notices(stage)
         await session.submit("go on")
         assert len(stage.requests("check")) == 1
@@ -146,7 +146,7 @@ async def test_a_check_that_nobody_asked_for_fails_in_silence(
 
 
 async def test_check_every_zero_is_never(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sessions, "IDLE_SECONDS", 0)
+    monkeypatch.setattr(idle, "IDLE_SECONDS", 0)
     async with taught(stage, "check_every=0"):
         await asyncio.sleep(0.1)
     assert not stage.requests("check")

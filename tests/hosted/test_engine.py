@@ -7,7 +7,8 @@ from continualcode_tui.training.engine import EngineFailure
 
 from tests.hosted.conftest import Start, quiet, said, slow, tool
 from tests.loopback.hosted import Hosted
-from tests.loopback.server import Features, Loopback
+from tests.loopback.server import Loopback
+from tests.loopback.service import Features
 from tests.training.conftest import SHOW, call_of, learn_request, lesson
 
 

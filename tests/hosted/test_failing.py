@@ -19,7 +19,8 @@ from continualcode_tui.training.protocol import ChatMessage, Event, ProgressEven
 
 from tests.hosted.conftest import Start, quiet, said, slow, tool
 from tests.loopback.faults import Fault
-from tests.loopback.server import Features, Loopback
+from tests.loopback.server import Loopback
+from tests.loopback.service import Features
 from tests.training.conftest import SHOW, learn_request, lesson
 
 PATIENCE = 2.5
@@ -225,8 +226,6 @@ def test_nonsense_and_silence_end_in_a_sentence(
 
 @at_every_endpoint
 def test_two_5xx_at_any_endpoint_costs_nothing(start: Start, loopback: Loopback, endpoint: str):
-    if endpoint == "files":
-        pytest.skip("a file is fetched once; the user asks again")
     for code in (500, 503):
         loopback.service.faults.add(endpoint, Fault("status", code=code))
     AT[endpoint](start, None, [])

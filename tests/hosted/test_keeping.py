@@ -14,7 +14,8 @@ from continualcode_tui.training.engines.hosted.words import KEY
 from tests.hosted.conftest import Start, quiet, said, slow, tool
 from tests.loopback.faults import Fault
 from tests.loopback.server import KEY as KEY_OF_THE_TESTS
-from tests.loopback.server import Features, Loopback
+from tests.loopback.server import Loopback
+from tests.loopback.service import Features
 from tests.training.conftest import learn_request, lesson
 
 

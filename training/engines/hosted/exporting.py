@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
+import time
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 SHORTEST_LIFE = 3600  # seconds that the service keeps what is only there to be fetched
 FILE_SECONDS = 60.0
 FETCH_SECONDS = 3600.0
+PAUSES = (0.5, 1.0, 2.0)  # seconds before a file is asked for again
 
 
 def export(connection: Connection, adapter: HostedAdapter, folder: Path, reply: Reply) -> None:
@@ -93,6 +95,7 @@ def _require_whole(file: Path) -> None:
 
 
 def _fetch(connection: Connection, url: str, file: Path, reply: Reply) -> None:
+    """Fetch one file; a service that answers 5xx is asked again a few times, ever later."""
     import httpx
 
     def take() -> None:
@@ -104,4 +107,14 @@ def _fetch(connection: Connection, url: str, file: Path, reply: Reply) -> None:
             for part in response.iter_bytes():
                 to.write(part)
 
-    connection.wait("Fetching the adapter", take, reply, FETCH_SECONDS)
+    def begin() -> None:
+        for pause in PAUSES:
+            try:
+                return take()
+            except httpx.HTTPStatusError as error:
+                if not error.response.is_server_error:
+                    raise
+            time.sleep(pause)
+        return take()
+
+    connection.wait("Fetching the adapter", begin, reply, FETCH_SECONDS)
