@@ -64,7 +64,7 @@ async def test_what_is_written_meanwhile_is_sent_one_after_the_other(stage: Stag
 async def test_what_is_written_while_the_model_loads_is_sent_when_it_is_ready(
     stage: Stage,
 ) -> None:
-    stage.write_script(completions=["One."])
+    stage.write_script(completions=["One."], load=[{"seconds": 2}])
     loaded = load_settings(stage.arguments(), environ={})
     app = ContinualCode(loaded, stage.folder)
     async with app.run_test(size=(100, 40)) as pilot:

@@ -4,7 +4,7 @@ The script is a JSON file (first argument). Every list is used up from its front
 
 ``completions``  texts that `sample` answers with; the last one is repeated
 ``lessons``      what `learn` does: {"outcome", "retry", "die", "hang", "failure", "loss"}
-``load``         what `load` does: {"die"}, {"failure"}
+``load``         what `load` does: {"die"}, {"failure"}, {"seconds"} to take so long
 ``sample``       what `sample` does before it answers: {"die"}, {"hang"}, {"failure"}
 ``checks``       what `check` does: the same, or {"lost": {"a correction": ["of a suspect"]}}
 ``undos``        what `undo` does before it answers: the same as `sample`
@@ -103,6 +103,7 @@ class FakeWorker:
         plan = self.take("load", {})
         self.send("progress", request["id"], message="loading the fake model", fraction=0.5)
         self.trouble(plan, request["id"])
+        time.sleep(plan.get("seconds", 0))
         committed = self.state["committed"]
         lessons = lessons_of(committed)
         return {
