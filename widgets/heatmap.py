@@ -165,9 +165,12 @@ class Heatmap(ScrollView, can_focus=True):
         if number >= len(self._lines):
             return Strip.blank(width, base)
         if number not in self._strips:
-            self._strips[number] = self._paint(number, width, base).apply_offsets(0, number)
+            self._strips[number] = self._paint(number, width, base)
         strip = self._strips[number]
-        return strip if self.text_selection is None else selectable(self, strip, number)
+        # Only what the mouse is over can begin a selection; for each token it costs a style.
+        if self.mouse_hover or self.text_selection is not None:
+            return selectable(self, strip, number)
+        return strip
 
     @override
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
@@ -214,6 +217,10 @@ class Heatmap(ScrollView, can_focus=True):
     def on_click(self, event: events.Click) -> None:
         """Put the cursor on the token that was clicked."""
         self._point_at(event)
+
+    def watch_mouse_hover(self) -> None:
+        """Let the tokens be selected while the mouse is here."""
+        self.refresh()
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
         """Put the cursor on the token under the mouse."""

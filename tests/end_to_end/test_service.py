@@ -77,7 +77,8 @@ def test_deny_learn_retry_edit_and_come_back_after_a_kill(
         terminal.press("enter")
         terminal.wait("by step", 15)
         terminal.press("f")
-        figures = terminal.wait("likeliest tokens told", 15)
+        terminal.wait("likeliest tokens told", 15)
+        figures = terminal.wait("tokens trained", 15)
         for told in (
             "forward kl",
             "teacher",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import time
 from collections.abc import Callable
+from statistics import median
 
 import pytest
 from continualcode_tui.widgets.heatmap import Heatmap, HeatmapView
@@ -248,6 +250,7 @@ async def measure(make: Callable[[], Widget]) -> tuple[float, float]:
     app = Stage()
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.pause()
+        gc.collect()
         began = time.process_time()
         await app.mount(widget := make())
         await pilot.pause()
@@ -270,12 +273,10 @@ async def test_five_thousand_tokens_mount_and_scroll_faster_than_plain_text():
         ]
         return VerticalScroll(Static(Content.assemble(*parts)))
 
-    ours = [await measure(lambda: Heatmap(worth)) for _ in range(3)]
-    theirs = [await measure(static) for _ in range(3)]
-    mount, scroll = (min(each) for each in zip(*ours, strict=True))
-    mount_static, scroll_static = (min(each) for each in zip(*theirs, strict=True))
+    figures = [(*await measure(lambda: Heatmap(worth)), *await measure(static)) for _ in range(5)]
+    mount, scroll, mount_static, scroll_static = map(median, zip(*figures, strict=True))
     assert mount < mount_static / 2, "it is a tenth on a free core"
-    assert scroll < scroll_static * 3, "it is 1.8 times, since every token can be selected"
+    assert scroll < scroll_static * 1.5, "it is as much, or a half while the caches are cold"
 
 
 @pytest.mark.parametrize("theme", ["continual-dark", "continual-light"])
