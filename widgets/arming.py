@@ -22,6 +22,10 @@ from typing_extensions import override
 SWALLOWED = frozenset({"enter", "space", "backspace", "delete", "ctrl+j", "ctrl+m"})
 
 
+SHORTEST = 0.005
+"""Seconds below which the quiet time is over."""
+
+
 class ArmedPanel(VerticalScroll, can_focus=True, can_focus_children=False):
     """A scrolling panel in which only one deliberate key does something.
 
@@ -74,7 +78,8 @@ class ArmedPanel(VerticalScroll, can_focus=True, can_focus_children=False):
         if self._arm_timer is not None:
             self._arm_timer.stop()
         if self._ready and not self._shut:
-            self._arm_timer = self.set_timer(self._arm_delay, self._try_to_arm)
+            # A timer of no length is none.
+            self._arm_timer = self.set_timer(max(SHORTEST, self._arm_delay), self._try_to_arm)
 
     def shut_down(self) -> None:
         """Take no further key until ``rearm()``."""
@@ -142,7 +147,7 @@ class ArmedPanel(VerticalScroll, can_focus=True, can_focus_children=False):
 
     def _try_to_arm(self) -> None:
         left = self._quiet_since + self._arm_delay - self._clock()
-        if left > 0.005:
+        if left > SHORTEST:
             self._arm_timer = self.set_timer(left, self._try_to_arm)
         elif self.has_focus and not self._shut:
             self.armed = True

@@ -68,6 +68,13 @@ async def test_an_armed_key_decides_once(key: str, message: str):
         assert decisions(app) == [message]
 
 
+async def test_without_a_delay_the_keys_arm_at_once():
+    panel = ProposalPanel(RUN, always="this", arm_delay=0)
+    app = Stage(panel, focus=ProposalPanel)
+    async with app.run_test() as pilot:
+        await until(lambda: panel.armed, pilot)
+
+
 async def test_a_key_before_the_panel_arms_decides_nothing_and_delays_it():
     clock = Clock()
     app, panel = stage(clock=clock)
