@@ -45,6 +45,14 @@ def listening_driver(background: Background) -> type[Driver]:
             if background.mode_before is not None:
                 self.attrs_before = background.mode_before
 
+        def _get_terminal_size(self) -> tuple[int, int]:
+            # COLUMNS and LINES, which Textual prefers, do not follow a window that is resized.
+            try:
+                size = os.get_terminal_size(self.fileno)
+            except OSError:
+                return super()._get_terminal_size()
+            return size if all(size) else super()._get_terminal_size()
+
         def run_input_thread(self) -> None:
             parser = XTermParser(self._debug)
             decode = getincrementaldecoder("utf-8")(errors="replace").decode

@@ -12,7 +12,7 @@ import pytest
 
 from tests.loopback.hosted import Hosted
 from tests.loopback.server import KEY, Loopback
-from tests.support.scenario import make_repository
+from tests.support.scenario import can_decide, make_repository
 from tests.support.terminal import Terminal
 
 SCRIPT = str(Path(sys.executable).parent / "continualcode-tui")
@@ -32,8 +32,7 @@ def ask(terminal: Terminal, text: str, call: str) -> None:
     terminal.type(text)
     terminal.press("enter")
     terminal.wait(call, 60)
-    terminal.wait("y approve", 10)
-    terminal.settle()
+    terminal.wait(can_decide, 10)
 
 
 def test_deny_learn_retry_edit_and_come_back_after_a_kill(
@@ -61,7 +60,7 @@ def test_deny_learn_retry_edit_and_come_back_after_a_kill(
         terminal.settle()
         ask(terminal, "run the tests", "pytest")
         terminal.press("e")
-        terminal.wait("command", 15)
+        terminal.wait("Ctrl+S run", 15)
         terminal.settle()
         for _ in range(60):
             terminal.press("\x7f")

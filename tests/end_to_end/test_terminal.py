@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from ..support.scenario import TEST, deny_and_learn, make_repository, set_traps
+from ..support.scenario import TEST, can_decide, deny_and_learn, make_repository, set_traps
 from ..support.terminal import Terminal
 
 SCRIPT = str(Path(sys.executable).parent / "continualcode-tui")
@@ -56,8 +56,7 @@ def test_killing_the_worker_costs_nobody_the_conversation(
         terminal.wait("ready", 90)
         terminal.type("fix the test")
         terminal.press("enter")
-        terminal.wait("y approve", 60)
-        terminal.settle()
+        terminal.wait(can_decide, 60)
         terminal.press("n")
         terminal.wait("what should it do instead", 15)
         terminal.type("use edit_lines; don't overwrite")

@@ -30,22 +30,25 @@ def set_traps(root: Path) -> None:
     (root / ".git" / "info" / "exclude").write_text("*/__init__.py\n")
 
 
+def can_decide(text: str) -> bool:
+    """Whether the screen offers a call whose keys are armed."""
+    return "y approve" in text and "arming" not in text
+
+
 def deny_and_learn(terminal: Terminal, root: Path, *, patience: float = 60) -> None:
     """Ask, deny the `write`, watch the lesson, approve the retry, and see the file changed."""
     terminal.wait("ready", patience)
     terminal.type("fix the test")
     terminal.press("enter")
-    terminal.wait("y approve", patience, "the proposal and its keys")
-    screen = terminal.settle()
+    screen = terminal.wait(can_decide, patience, "the proposal and its keys")
     assert "write" in screen, screen
     terminal.press("n")
     terminal.wait("what should it do instead", patience)
     terminal.type("use edit_lines; don't overwrite")
     terminal.press("enter")
     terminal.wait("Learned in", patience)
-    terminal.wait(lambda text: "y approve" in text and "edit_lines" in text, patience)
+    terminal.wait(lambda text: can_decide(text) and "edit_lines" in text, patience)
     assert (root / "test_calc.py").read_text() == TEST
-    terminal.settle()
     terminal.press("y")
     terminal.wait("edited test_calc.py", patience)
     assert (root / "test_calc.py").read_text() == TEST.replace("== 5", "== 4")
