@@ -159,8 +159,11 @@ class Transcript:
             case said.LessonStarted(attempt=attempt):
                 self._screen.query_one(LearningPanel).begin()
                 self._stages.start()
-                detail = "again, after the worker ended" if attempt > 1 else ""
-                self._screen.set_phase("learning", detail)
+                if attempt > 1:
+                    self._conversation.add_notice(
+                        "The worker ended; a new one does the lesson again.", "warning"
+                    )
+                self._screen.set_phase("learning")
             case said.LessonStage(stage=stage, detail=detail, elapsed=elapsed):
                 self._stages.enter(stage, detail, elapsed)
                 self._screen.set_phase("learning", stage)

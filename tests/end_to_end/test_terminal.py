@@ -63,7 +63,7 @@ def test_killing_the_worker_costs_nobody_the_conversation(
         terminal.press("enter")
         terminal.wait("prepare", 30)
         worker_of(terminal).send_signal(signal.SIGKILL)
-        terminal.wait("again, after the worker ended", 60)
+        terminal.wait("a new one does the lesson again", 60)
         terminal.wait("y approve", 90)
         assert "Learned in" in terminal.text or "in context only" in terminal.text
         assert (root / "test_calc.py").read_text() == TEST
