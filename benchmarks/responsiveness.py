@@ -35,8 +35,8 @@ COLUMNS, ROWS = 120, 40
 CLEAR = "\x15"
 # What is on the screen when a lesson and its retry are over.
 AFTER = ("y approve", "to this call", "● ready")
-REQUEST = "fix the test"
-CORRECTION = "use edit_lines; don't overwrite"
+REQUEST = "install the npm package zod"
+CORRECTION = "use pnpm add"
 
 
 class Screen:
@@ -154,10 +154,16 @@ class Lessons:
 
     def end(self) -> None:
         """Leave what waits, so that the next request can be put."""
-        if self.screen.wait(*AFTER) != AFTER[-1]:
+        self.screen.wait(*AFTER)
+        # From the prompt, the first Escape goes to the call and the next one stops.
+        while AFTER[-1] not in self.screen.text:
             self.screen.process.send("\x1b")
-        self.screen.wait("ready")
-        self.screen.drain(0.3)
+            self.screen.drain(1.2)
+        # Without the lesson and the talk about it, the next one is as much work as this one.
+        for command in ("/undo", "/clear"):
+            self.screen.process.send(f"{CLEAR}{command}\r")
+            self.screen.drain(0.5)
+            self.screen.wait(AFTER[-1])
 
 
 def measure(keys: int, idle_seconds: float) -> dict[str, float]:

@@ -40,6 +40,8 @@ from .protocol import (
     Undo,
 )
 
+NICENESS = 10
+
 
 class Wire:
     """The two ends of the protocol, kept apart from what libraries print and read."""
@@ -250,9 +252,16 @@ def make_engine(request: Load) -> Engine:
     return LocalEngine()
 
 
+def _give_way() -> None:
+    """Let the interface have a core when it wants one; training takes what is left."""
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)
+
+
 def main() -> None:
     """Speak the protocol until stdin ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _give_way()
     wire = Wire()
     wire.send(ReadyEvent(pid=os.getpid()))
     worker = Worker(wire)

@@ -14,6 +14,7 @@ from textual.widget import Widget
 from ..themes.syntax import SyntaxTheme
 from .cells import cut_points
 from .diff_rows import Row, split_lines
+from .languages import language_of_path
 from .painting import TextRow, component_style, paint, wrapped
 from .sanitise import HARMLESS, mark_of
 
@@ -105,12 +106,18 @@ class RowPainter:
         return shown
 
 
+def prepare_colours() -> None:
+    """Do what the first coloured file would have to wait for; for a thread, while nobody waits."""
+    highlight_lines("x = 1\n", "a.py")
+
+
 def highlight_lines(text: str, path: str) -> list[Content]:
     """Give the lines of a text as they are shown, with syntax colours."""
     if not text or len(text) > LONGEST_HIGHLIGHTED:
         return []
     shown = "\n".join(_expand(line.text, False)[0] for line in split_lines(text))
-    return highlight(shown, path=path or None, theme=SyntaxTheme).split("\n", allow_blank=True)
+    coloured = highlight(shown, language=language_of_path(path, text), theme=SyntaxTheme)
+    return coloured.split("\n", allow_blank=True)
 
 
 def _display(row: Row) -> tuple[str, list[int] | None]:

@@ -15,6 +15,7 @@ from textual.widget import Widget
 from ...themes.names import THEME_NAMES, short_name
 from ...themes.palettes import ThemedApp
 from ...widgets.conversation import Conversation
+from ...widgets.diff_painting import prepare_colours
 from ...widgets.prompt import Prompt
 from ...widgets.stages import LessonStages
 from ...widgets.status_bar import StatusBar
@@ -94,9 +95,9 @@ class ChatScreen(ChatState):
     ChatScreen {
         #main { width: 1fr; height: 1fr; }
         Conversation { height: 1fr; min-height: 2; }
-        &.-deciding Outbox { display: none; }
+        Outbox.-deciding { display: none; }
         &.-narrow LearningCharts { display: none; }
-        &.-narrow.-deciding LearningPanel, &.-normal.-deciding LearningPanel { display: none; }
+        &.-narrow LearningPanel.-deciding, &.-normal LearningPanel.-deciding { display: none; }
         &.-wide LearningPanel {
             dock: right; width: 56; height: 100%; max-height: 100%;
             border-top: none; border-left: solid $panel;
@@ -106,22 +107,22 @@ class ChatScreen(ChatState):
         }
     }
     ChatScreen.-low {
-        &.-pending PromptArea { max-height: 4; }
-        &.-pending QueueList Lines { max-height: 3; }
+        Outbox.-pending PromptArea { max-height: 4; }
+        Outbox.-pending QueueList Lines { max-height: 3; }
         ProposalPanel { max-height: 10; }
-        &.-normal.-pending, &.-narrow.-pending {
-            LearningPanel { max-height: 7; }
+        &.-normal LearningPanel.-pending, &.-narrow LearningPanel.-pending {
+            max-height: 7;
             LearningCharts, HeatmapView .legend { display: none; }
         }
     }
     ChatScreen.-lowest {
         HistorySearch OptionList { max-height: 3; }
         QueueList Lines { max-height: 2; }
-        &.-pending PromptArea { max-height: 2; }
-        &.-pending QueueList Lines { max-height: 1; }
+        Outbox.-pending PromptArea { max-height: 2; }
+        Outbox.-pending QueueList Lines { max-height: 1; }
         ProposalPanel { max-height: 8; }
-        &.-normal.-pending, &.-narrow.-pending {
-            LearningPanel { max-height: 4; }
+        &.-normal LearningPanel.-pending, &.-narrow LearningPanel.-pending {
+            max-height: 4;
             LearningCharts, HeatmapView .legend { display: none; }
         }
     }
@@ -146,7 +147,7 @@ class ChatScreen(ChatState):
         """The learning panel lies beside the conversation where there is room, else below it."""
         with Vertical(id="main"):
             yield Conversation()
-            yield LearningPanel()
+            yield LearningPanel(classes="gives-room")
             yield DecisionDesk(arm_delay=self.settings.arm_delay, typing=self._is_typing)
             yield Outbox(self)
         yield StatusBar().data_bind(
@@ -195,6 +196,10 @@ class ChatScreen(ChatState):
     async def _start(self) -> None:
         if self._opening.choose:
             self.run_worker(self._choose_session(), group="command", description="list sessions")
+        self.run_worker(
+            prepare_colours, thread=True, group="prepare", exit_on_error=False,
+            description="import what colours code",
+        )  # fmt: skip
         await self.session.start(self._opening.resume)
         for outbox in self.query(Outbox):
             outbox.begin()

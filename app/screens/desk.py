@@ -12,7 +12,6 @@ from dataclasses import asdict
 from typing import Any
 
 from textual.containers import Vertical
-from textual.highlight import guess_language
 from textual.widget import Widget
 
 from ...training.protocol import ToolCall
@@ -20,6 +19,7 @@ from ...widgets.arguments_editor import ArgumentsEditor
 from ...widgets.call_preview import CallPreview
 from ...widgets.correction_box import CorrectionBox
 from ...widgets.diff import DiffMode
+from ...widgets.languages import language_of_path
 from ...widgets.proposal_panel import ProposalPanel
 from ..agent.proposal import Approve, Decision, Deny, Edit, Proposal
 from ..controllers.approval import spelled_out
@@ -37,7 +37,7 @@ def language_of(call: ToolCall) -> str:
     """The language of a call's code, as a name that Pygments knows."""
     if call.name == "bash":
         return "bash"
-    return guess_language("", str(call.arguments.get("path", "")))
+    return language_of_path(str(call.arguments.get("path", "")))
 
 
 class DecisionDesk(Vertical):
@@ -97,7 +97,7 @@ class DecisionDesk(Vertical):
         try:
             await self.mount(panel)
             self.add_class("-busy")
-            self.screen.add_class("-pending")
+            self._make_room("-pending")
             if not self._typing():
                 panel.focus()
             return await self._pending
@@ -106,21 +106,27 @@ class DecisionDesk(Vertical):
             self._pending = self._proposal = None
             if self.is_attached:  # not on the way out of the program
                 self.remove_class("-busy")
-                self.screen.remove_class("-deciding", "-pending")
+                self._make_room("-deciding", "-pending", needed=False)
                 await self.remove_children()
 
     def _settle(self, decision: Decision) -> None:
         if self._pending is not None and not self._pending.done():
             self._pending.set_result(decision)
 
+    def _make_room(self, *names: str, needed: bool = True) -> None:
+        """Mark what gives room to the call; the rest of the screen is not styled anew for it."""
+        for sibling in self.siblings:
+            if sibling.has_class("gives-room"):
+                sibling.set_class(needed, *names)
+
     async def _open(self, widget: Widget) -> None:
         """Put a box below the call; the rest of the screen makes room for it."""
-        self.screen.add_class("-deciding")
+        self._make_room("-deciding")
         await self.mount(widget)
         widget.focus()
 
     async def _back_to_call(self) -> None:
-        self.screen.remove_class("-deciding")
+        self._make_room("-deciding", needed=False)
         await self.query("CorrectionBox, ArgumentsEditor").remove()
         panel, proposal = self.panel, self._proposal
         if panel is not None and proposal is not None:

@@ -48,7 +48,7 @@ class Outbox(Vertical):
     """
 
     def __init__(self, chat: ChatScreen) -> None:
-        super().__init__()
+        super().__init__(classes="gives-room")
         self._chat = chat
         self._queue = MessageQueue()
         self._shell = ShellController()

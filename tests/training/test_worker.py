@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
 
+import psutil
 import pytest
 from continualcode_tui.training.client import (
     WorkerClient,
@@ -254,6 +255,7 @@ async def test_it_ends_with_its_stdin_and_sits_in_a_session_of_its_own(worker, t
     pid = worker.pid
     assert pid is not None
     assert os.getsid(pid) == pid
+    assert psutil.Process(pid).nice() == min(19, psutil.Process().nice() + 10)
     os.kill(pid, signal.SIGINT)
     await asyncio.sleep(0.2)
     assert worker.running
