@@ -21,6 +21,7 @@ from .paths import make_private_folder, sync_folder, write_private
 MOST_OUTPUT = 8_000
 """Characters of a call's output that are kept; the middle of more is left out."""
 _TAIL = 2_000
+_BLOCK = 65_536
 
 
 def carried(text: object) -> object:
@@ -123,22 +124,28 @@ class DisplayFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.records: list[Shown] = []
         make_private_folder(path.parent)
         self._descriptor = -1
+        # What the disk did not take; it is tried again before anything new.
+        self._unwritten: list[Shown] = []
         self._open()
 
+    @property
+    def records(self) -> list[Shown]:
+        """All of them, read anew: a long session would take much memory for what is seldom read."""
+        with self.path.open("rb") as file:
+            return [*_read(file), *self._unwritten]
+
     def _open(self) -> None:
-        """Lock the file and read it; a line that was cut short is dropped."""
+        """Lock the file; a line that was cut short is dropped."""
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(self.path, flags, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            with open(descriptor, "rb", closefd=False) as file:
-                content = file.read()
-            whole = content[: content.rfind(b"\n") + 1]
-            if len(whole) < len(content):
-                os.ftruncate(descriptor, len(whole))
+            end = os.lseek(descriptor, 0, os.SEEK_END)
+            whole = _end_of_whole_lines(descriptor, end)
+            if whole < end:
+                os.ftruncate(descriptor, whole)
         except BlockingIOError:
             os.close(descriptor)
             raise SessionBusy(str(self.path)) from None
@@ -146,12 +153,15 @@ class DisplayFile:
             os.close(descriptor)
             raise
         self._descriptor = descriptor
-        self.records = list(_read(whole.splitlines()))
 
     def append(self, record: Shown) -> None:
-        """Add a record; OSError when the disk does not take it."""
-        self.records.append(record)
-        data = record.model_dump_json().encode() + b"\n"
+        """Add a record; OSError when the disk does not take it, and then it is kept in memory."""
+        self._unwritten.append(record)
+        while self._unwritten:
+            self._write(self._unwritten[0].model_dump_json().encode() + b"\n")
+            del self._unwritten[0]
+
+    def _write(self, data: bytes) -> None:
         end = os.lseek(self._descriptor, 0, os.SEEK_END)
         if os.write(self._descriptor, data) < len(data):
             os.ftruncate(self._descriptor, end)
@@ -166,6 +176,7 @@ class DisplayFile:
         kept = self.records[:length]
         lines = (record.model_dump_json().encode() + b"\n" for record in kept)
         write_private(self.path, b"".join(lines))
+        self._unwritten.clear()
         self.close()
         self._open()
 
@@ -180,6 +191,17 @@ class DisplayFile:
         self.path.unlink(missing_ok=True)
         self.close()
         sync_folder(self.path.parent)
+
+
+def _end_of_whole_lines(descriptor: int, end: int) -> int:
+    """Where the last newline before ``end`` is over; 0 where there is none."""
+    while end > 0:
+        start = max(0, end - _BLOCK)
+        found = os.pread(descriptor, end - start, start).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        end = start
+    return 0
 
 
 def _read(lines: Iterable[bytes]) -> Iterable[Shown]:

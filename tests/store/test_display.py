@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,23 @@ def test_text_that_no_file_can_carry_is_kept_without_it(tmp_path: Path) -> None:
     file.append(UserShown(text="caf\udce9"))
     file.close()
     assert DisplayFile(tmp_path / "a.jsonl").records == [UserShown(text="caf?")]
+
+
+def test_what_the_disk_did_not_take_is_written_once_it_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = DisplayFile(tmp_path / "a.jsonl")
+    said = [UserShown(text=str(number)) for number in range(4)]
+    file.append(said[0])
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", lambda _descriptor, data: len(data) - 1)
+        for record in said[1:3]:
+            with pytest.raises(OSError, match="space"):
+                file.append(record)
+    assert file.records == said[:3]
+    file.append(said[3])
+    file.close()
+    assert DisplayFile(tmp_path / "a.jsonl").records == said
 
 
 def test_requests_are_found_from_the_end() -> None:
