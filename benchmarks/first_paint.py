@@ -106,7 +106,7 @@ def measure(runs: int) -> dict[str, float]:
             sample = {
                 "minimal": first_paint([sys.executable, "-c", MINIMAL], str(root), environment),
                 "ours": first_paint([script], str(root), environment),
-                "prompt": first_paint([script], str(root), environment, b"shows commands"),
+                "prompt": first_paint([script], str(root), environment, b"hat shall we do"),
                 "python": elapsed([sys.executable, "-c", "pass"]),
                 "version": elapsed([script, "--version"]),
                 "help": elapsed([script, "--help"]),
