@@ -33,10 +33,8 @@ from tests.training import make_model
 from tests.training.conftest import CAT, SHOW, call_of, learn_request, lesson
 
 ENGINES: dict[str, Callable[[], Engine]] = {"local": LocalEngine, "tinker": TinkerEngine}
-on_both = pytest.mark.parametrize(
-    "engines", ["local", pytest.param("tinker", marks=pytest.mark.slow)], indirect=True
-)
-at_once_on_both = pytest.mark.parametrize("engines", list(ENGINES), indirect=True)
+on_both = pytest.mark.parametrize("engines", list(ENGINES), indirect=True)
+pytestmark = pytest.mark.slow
 
 
 class Engines:
@@ -99,7 +97,7 @@ def same(left: Completion, right: Completion) -> bool:
     return left.tokens == right.tokens and left.logprobs == pytest.approx(right.logprobs, abs=1e-4)
 
 
-@at_once_on_both
+@on_both
 def test_a_denial_is_learned_proved_resumed_and_undone(engines: Engines):
     first = engines.open()
     came = said(first)
@@ -249,7 +247,7 @@ def test_the_second_session_can_sample_but_not_learn(
         assert failure.value.code == "read_only"
 
 
-@at_once_on_both
+@on_both
 def test_with_training_switched_off_nothing_is_written(engines: Engines, data: Path):
     engine = engines.open(enable_training=False)
     assert not engines.loaded.training
@@ -286,8 +284,7 @@ def test_every_teacher_teaches(engines: Engines, teacher: str):
     assert call_of(said(engine)).name == "bash"
 
 
-@pytest.mark.slow
-@at_once_on_both
+@on_both
 def test_a_synced_teacher_follows_every_so_many_lessons(engines: Engines):
     """Before it is synced the teacher knows nothing of the first lesson; then it does."""
     engine = engines.open(teacher="synced", teacher_sync_every=2)

@@ -17,11 +17,13 @@ from continualcode_tui.training.engines.hosted import recipes
 from continualcode_tui.training.engines.hosted.connection import Limits
 from continualcode_tui.training.protocol import ChatMessage, Event, ProgressEvent, Sample
 
-from tests.hosted.conftest import Start, quiet, said, slow, tool
+from tests.hosted.conftest import Start, quiet, said, tool
 from tests.loopback.faults import Fault
 from tests.loopback.server import Loopback
 from tests.loopback.service import Features
 from tests.training.conftest import SHOW, learn_request, lesson
+
+pytestmark = pytest.mark.slow
 
 PATIENCE = 2.5
 SHORT = Limits(connect=PATIENCE, create=PATIENCE, sample=PATIENCE, train=PATIENCE, save=PATIENCE)
@@ -173,10 +175,7 @@ AT = {
     "external_weights_urls": export,
     "files": export,
 }
-QUICK = {"asample"}
-at_every_endpoint = pytest.mark.parametrize(
-    "endpoint", [pytest.param(e, marks=() if e in QUICK else slow) for e in AT]
-)
+at_every_endpoint = pytest.mark.parametrize("endpoint", AT)
 
 
 def begun_by(loopback: Loopback, endpoint: str, fault: Fault) -> None:
@@ -267,12 +266,12 @@ def at_the(loopback: Loopback, count: int, endpoint: str, fault: Fault) -> Itera
     ("endpoint", "fault"),
     [
         ("retrieve_future/asample", Fault("nan")),
-        pytest.param("retrieve_future/asample", Fault("missing"), marks=slow),
-        pytest.param("retrieve_future/asample", Fault("untold"), marks=slow),
-        pytest.param("asample", Fault("status", code=400), marks=slow),
-        pytest.param("retrieve_future/forward_backward", Fault("status", code=404), marks=slow),
-        pytest.param("optim_step", Fault("status", code=400), marks=slow),
-        pytest.param("save_weights_for_sampler", Fault("status", code=400), marks=slow),
+        ("retrieve_future/asample", Fault("missing")),
+        ("retrieve_future/asample", Fault("untold")),
+        ("asample", Fault("status", code=400)),
+        ("retrieve_future/forward_backward", Fault("status", code=404)),
+        ("optim_step", Fault("status", code=400)),
+        ("save_weights_for_sampler", Fault("status", code=400)),
     ],
 )
 def test_a_failure_in_the_middle_leaves_the_adapter_as_it_was(
@@ -287,7 +286,6 @@ def test_a_failure_in_the_middle_leaves_the_adapter_as_it_was(
     assert engine.learn(learn_request(lesson(before)), quiet()).proved
 
 
-@slow
 def test_a_training_client_that_is_poisoned_is_replaced(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ):
@@ -306,7 +304,6 @@ def test_a_training_client_that_is_poisoned_is_replaced(
     assert engine.learn(learn_request(lesson(before)), quiet()).proved
 
 
-@slow
 @pytest.mark.parametrize(
     ("endpoint", "kind"),
     [
@@ -335,7 +332,6 @@ def test_what_is_lost_or_doubled_on_the_way_is_taken_once(
     assert tool(start(repository="faulty")) == "bash"
 
 
-@slow
 def test_a_hundred_drops_leave_every_lesson_applied_once(start: Start, loopback: Loopback):
     """Wherever the connection drops, a lesson is there once or not at all."""
     draw = random.Random(0)
@@ -366,7 +362,7 @@ def test_a_hundred_drops_leave_every_lesson_applied_once(start: Start, loopback:
 # --- a service that goes away -----------------------------------------------------------
 
 
-@pytest.mark.parametrize("endpoint", ["asample", pytest.param("optim_step", marks=slow)])
+@pytest.mark.parametrize("endpoint", ["asample", "optim_step"])
 def test_a_service_that_has_forgotten_the_session_is_asked_in_another(
     start: Start, loopback: Loopback, endpoint: str
 ):

@@ -262,6 +262,7 @@ async def measure(make: Callable[[], Widget]) -> tuple[float, float]:
         return mounted - began, time.process_time() - mounted
 
 
+@pytest.mark.slow
 async def test_five_thousand_tokens_mount_and_scroll_faster_than_plain_text():
     """Both take the same processor in the same run, so that a busy machine changes nothing."""
     worth = cells("word " * 5_000, size=5)
