@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,13 +156,12 @@ class Checkpoints:
         What lies in the user's own objects is no stranger's, and what was right once stays so.
         """
         others: set[str] = set()
-        asked = sorted(paths) if len(paths) <= MOST_ASKED else []
-        if not paths:
+        own = self._own_objects() if paths else set[str]()
+        if not own:
             return others
-        for path, entry in _entries(self._run("ls-files", "-s", "-z", "--", *asked)):
-            blob = entry.blob
-            kept_here = self._store / "objects" / blob[:2] / blob[2:]
-            if path not in paths or self._right.get(path) == blob or not kept_here.exists():
+        asked = sorted(paths) if len(paths) <= MOST_ASKED else []
+        for path, entry in _entries(self._run("ls-files", "-s", "-z", "--", *asked), own):
+            if path not in paths or self._right.get(path) == entry.blob:
                 continue
             try:
                 data = self._workspace.read_bytes(path)
@@ -171,11 +170,16 @@ class Checkpoints:
             except WorkspaceError:
                 refused.add(path)
             else:
-                if _blob_name(data, blob) == blob:
-                    self._right[path] = blob
+                if _blob_name(data, entry.blob) == entry.blob:
+                    self._right[path] = entry.blob
                 else:
                     others.add(path)
         return others
+
+    def _own_objects(self) -> set[str]:
+        """The names of what lies in the private repository itself, which is never packed."""
+        found = (self._store / "objects").glob("[0-9a-f][0-9a-f]/*")
+        return {path.parent.name + path.name for path in found}
 
     def _listed(self, path: str) -> bool:
         return bool(run_git(self.root, "ls-files", "-z", "-co", "--exclude-standard", "--", path))
@@ -290,14 +294,15 @@ class Checkpoints:
         return done if isinstance(done, bytes) else b""
 
 
-def _entries(listing: bytes) -> Iterator[tuple[str, Entry]]:
-    """Read what `ls-tree` and `ls-files -s` print."""
+def _entries(listing: bytes, wanted: Container[str] | None = None) -> Iterator[tuple[str, Entry]]:
+    """Read what `ls-tree` and `ls-files -s` print, of the ``wanted`` blobs if any are given."""
     for line in listing.split(b"\0"):
         facts, _, path = line.partition(b"\t")
         if path:
             words = facts.decode("ascii").split(" ")
             mode, blob = words[0], words[2] if words[1] == "blob" else words[1]
-            yield os.fsdecode(path), Entry(mode, blob)
+            if wanted is None or blob in wanted:
+                yield os.fsdecode(path), Entry(mode, blob)
 
 
 def _blob_name(data: bytes, like: str) -> str:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from pathlib import Path
 
 
 def search_path(root: str | Path) -> list[str]:
     """The folders of PATH that are absolute and lie outside ``root``."""
-    entries = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    return _outside(os.environ.get("PATH", os.defpath), str(root))
+
+
+@lru_cache(maxsize=16)
+def _outside(path: str, root: str) -> list[str]:
+    entries = path.split(os.pathsep)
     return [entry for entry in entries if entry.startswith("/") and not lies_below(entry, root)]
 
 
