@@ -106,14 +106,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _import_nothing_from_here() -> None:
     """Take the present folder, which may be anybody's repository, off the import path.
 
-    It gets there by `python -m` and by a relative PYTHONPATH.
+    It gets there by `python -m` and by PYTHONPATH.
     """
-    # By hand, because importing pathlib would take as long as all the rest of --version.
     import os
 
-    paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    relative = [path for path in paths if not path.startswith(os.sep)]
-    unsafe = {"", *map(os.path.abspath, ["", *relative])}
+    from ..training.import_paths import kept_import_paths
+
+    value = os.environ.get("PYTHONPATH", "")
+    kept = kept_import_paths(value)
+    refused = [path for path in value.split(os.pathsep) if path not in kept]
+    unsafe = {"", *map(os.path.abspath, ["", *refused])}
     sys.path[:] = [path for path in sys.path if path not in unsafe]
 
 
@@ -146,6 +148,10 @@ def _become(module: str, arguments: Sequence[str]) -> NoReturn:
     """Turn this process into another of the program's, without the present folder on its path."""
     import os
 
+    from ..training.import_paths import kept_import_paths
+
+    if "PYTHONPATH" in os.environ:
+        os.environ["PYTHONPATH"] = os.pathsep.join(kept_import_paths(os.environ["PYTHONPATH"]))
     os.execv(sys.executable, [sys.executable, "-P", "-m", module, *arguments])  # noqa: S606 - no shell
 
 

@@ -14,6 +14,9 @@ from pathlib import Path
 
 from textual.app import App, SuspendNotSupported
 
+from .workspace.programs import find_program
+from .workspace.repository import find_root
+
 FALLBACKS = ("vi", "nano")
 
 
@@ -22,7 +25,11 @@ class EditorFailed(Exception):
 
 
 def command_for(environ: Mapping[str, str]) -> list[str]:
-    """Give the words of the user's editor; raises EditorFailed where there is none."""
+    """Give the words of the user's editor; raises EditorFailed where there is none.
+
+    A name alone is never looked for in the repository.
+    """
+    root = find_root(Path.cwd())
     for name in ("VISUAL", "EDITOR"):
         chosen = environ.get(name, "").strip()
         if not chosen:
@@ -31,13 +38,22 @@ def command_for(environ: Mapping[str, str]) -> list[str]:
             words = shlex.split(chosen)
         except ValueError:
             raise EditorFailed(f"${name} cannot be read: its quotes do not match.") from None
-        if not words or shutil.which(words[0]) is None:
+        found = _find(words[0], root) if words else None
+        if found is None:
             raise EditorFailed(f"The editor {chosen} of ${name} was not found; set another.")
-        return words
+        return [found, *words[1:]]
     for fallback in FALLBACKS:
-        if shutil.which(fallback) is not None:
-            return [fallback]
+        found = find_program(fallback, root)
+        if found is not None:
+            return [found]
     raise EditorFailed("No editor was found; set $VISUAL or $EDITOR to one.")
+
+
+def _find(program: str, root: Path) -> str | None:
+    """Find a program by its name or its whole path; from here it would be the repository's."""
+    if "/" not in program:
+        return find_program(program, root)
+    return shutil.which(program) if program.startswith("/") else None
 
 
 async def edit(app: App[object], text: str, suffix: str, environ: Mapping[str, str]) -> str:

@@ -231,7 +231,9 @@ class Settings(BaseSettings):
 
 def config_file_for(arguments: Mapping[str, str], environ: Mapping[str, str]) -> Path | None:
     """Find the user's file; None when there is none and none was asked for."""
-    named = arguments.get(CONFIG_FILE) or environ.get(PREFIX + CONFIG_FILE.upper())
+    variable = PREFIX + CONFIG_FILE.upper()
+    _refuse_relative(environ.get(variable), f"the environment variable {variable}")
+    named = arguments.get(CONFIG_FILE) or environ.get(variable)
     if named:
         path = Path(named).expanduser()
         if not path.is_file():
@@ -250,6 +252,9 @@ def load_settings(
     file = config_file_for(given, environ)
     _check_environment(environ)
     in_file = read_file(file)
+    variable = f"{PREFIX}DATA_DIR"
+    _refuse_relative(environ.get(variable), f"the environment variable {variable}")
+    _refuse_relative(in_file.get("data_dir"), f"data_dir in {file}")
     values: dict[str, Any] = {**given, CONFIG_FILE: file}
     in_environment = any(name.upper() == f"{PREFIX}ENGINE" for name in environ)
     if not (in_environment or "engine" in given or "engine" in in_file):
@@ -260,6 +265,12 @@ def load_settings(
         raise SettingsError(_explain(error, given, in_file, file)) from None
     settings._arguments = given
     return settings
+
+
+def _refuse_relative(path: object, where: str) -> None:
+    """Refuse a standing path that would lead into whatever repository is worked in."""
+    if isinstance(path, str) and path and not Path(path).expanduser().is_absolute():
+        raise SettingsError(f"The path {path} of {where} is relative; write the whole path.")
 
 
 def has_service_key(environ: Mapping[str, str]) -> bool:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from .import_paths import kept_import_paths
 from .protocol import (
     EVENT,
     PROTOCOL_VERSION,
@@ -66,12 +67,11 @@ def default_worker_command() -> list[str]:
 
 
 def worker_environment() -> dict[str, str]:
-    """The environment of the worker: no relative import paths, no telemetry."""
+    """The environment of the worker: no import paths in the repository, no telemetry."""
     environment = dict(os.environ)
-    paths = environment.pop("PYTHONPATH", "").split(os.pathsep)
-    absolute = [path for path in paths if path and Path(path).is_absolute()]
-    if absolute:
-        environment["PYTHONPATH"] = os.pathsep.join(absolute)
+    kept = kept_import_paths(environment.pop("PYTHONPATH", ""))
+    if kept:
+        environment["PYTHONPATH"] = os.pathsep.join(kept)
     environment["TOKENIZERS_PARALLELISM"] = "false"
     environment["TINKER_TELEMETRY"] = "0"
     environment["HF_HUB_DISABLE_TELEMETRY"] = "1"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -16,6 +15,7 @@ from ...training.protocol import ToolCall
 from ..events import AgentEvent, Notice
 from ..store.paths import make_private_folder, write_private
 from ..tools import registry
+from ..workspace.beneath import regular_files
 from ..workspace.checkpoints import CheckpointError, Checkpoints, Entry, Plan, make_plan
 from ..workspace.workspace import Workspace, WorkspaceError
 
@@ -112,20 +112,16 @@ class FilesController:
 
     def _note(self, request: int, before: str, after: str, began: int) -> None:
         was, now = self._checkpoints.files(before), self._checkpoints.files(after)
+        differ = {path for path in {*was, *now} if was.get(path) != now.get(path)}
+        new = regular_files(str(self._checkpoints.root), differ - was.keys())
         changed = {
             path: ChangedFile(before=was.get(path), after=now.get(path))
-            for path in {*was, *now}
-            if was.get(path) != now.get(path) and (path in was or self._came_since(path, began))
+            for path in differ
+            # A file that is new to git may have been there, and ignored until now.
+            if path in was or (path in new and new[path].st_ctime_ns >= began)
         }
         self._calls.append(KeptCall(request=request, before=before, files=changed))
         self._save()
-
-    def _came_since(self, path: str, began: int) -> bool:
-        """Whether a new file is one: it may have been there, and ignored until now."""
-        try:
-            return os.lstat(self._checkpoints.root / path).st_ctime_ns >= began
-        except OSError:
-            return False
 
     def _save(self) -> None:
         if self._path is None:

@@ -58,7 +58,7 @@ class ShellController:
         began = time.monotonic()
         self._task = asyncio.ensure_future(
             run_process(
-                [shell(), "-c", command],
+                [shell(folder), "-c", command],
                 folder=folder,
                 environment=child_environment(os.environ) if shared else own(os.environ),
                 timeout=math.inf,

@@ -8,7 +8,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
 from ...training.client import WorkerDied
@@ -57,6 +57,7 @@ LessonKind = Literal["deny", "edit"]
 CALL_LIMIT = 50
 PROBLEM_LIMIT = 3
 STOPPED = "You stopped it."
+CHANGED = "{} changed since the call was shown; it did not run and is shown again as it is now."
 UNLEARNED: frozenset[Outcome] = frozenset({"gated", "in_context_only", "rolled_back"})
 
 
@@ -268,17 +269,26 @@ class TurnController:
         self._present(ProposalMade(proposal, rule))
         decision: Decision = Approve()
         if rule is None:
-            decision = await self._ask(proposal)
+            proposal, decision = await self._ask(proposal)
         self._present(ProposalDecided(proposal, decision, rule))
         return proposal, decision
 
-    async def _ask(self, proposal: Proposal) -> Decision:
+    async def _ask(self, proposal: Proposal) -> tuple[Proposal, Decision]:
+        """Ask until the decision can be followed, and about the files as they are by then."""
         while True:
             self._check()
             decision = await self._interruptible(_await(self._decide(proposal)))
             problem = self.problem_with(proposal, decision)
+            if problem is None and isinstance(decision, Approve):
+                now = await self._interruptible(
+                    asyncio.to_thread(registry.preview, proposal.call, self._workspace)
+                )
+                if now != proposal.preview:
+                    proposal = replace(proposal, preview=now)
+                    problem = CHANGED.format(now.path or "What the call is about")
+                    self._present(ProposalMade(proposal, None))
             if problem is None:
-                return decision
+                return proposal, decision
             self._present(Notice(problem, "warning"))
 
     @staticmethod

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from ..workspace.programs import find_program
 from ..workspace.workspace import Workspace
 from .base import OutputSink, Preview, ToolResult, failure
 from .process import child_environment, run_process
@@ -57,7 +58,7 @@ class Bash:
             return failure(problem)
         try:
             finished = await run_process(
-                [shell(), "-c", command],
+                [shell(workspace.root), "-c", command],
                 folder=workspace.root,
                 environment=child_environment(os.environ),
                 timeout=self.timeout,
@@ -88,8 +89,6 @@ def problem_with(command: str) -> str | None:
     return None
 
 
-def shell() -> str:
-    """Find the shell that runs commands."""
-    entries = os.environ.get("PATH", os.defpath).split(os.pathsep)
-    path = os.pathsep.join(entry for entry in entries if entry.startswith("/"))
-    return shutil.which("bash", path=path) or "/bin/sh"
+def shell(root: Path) -> str:
+    """Find the shell that runs commands, never in the repository."""
+    return find_program("bash", root) or "/bin/sh"

@@ -6,18 +6,22 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ..workspace.text import Text
 from ..workspace.workspace import TextFile, Workspace, WorkspaceError
 from .base import Preview, ToolResult, failure
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A change of one file that can be shown or made."""
+    """A change of one file that can be shown or made; raises for what it cannot hold."""
 
     path: str
     before: TextFile | None
     after: str
     done: str
+
+    def __post_init__(self) -> None:
+        (self.before.text if self.before else Text("")).encode(self.after)
 
 
 Plan = Callable[[], Change]

@@ -19,6 +19,7 @@ from .process import Finished, run_process
 
 MAX_MATCHES = 200
 TIMEOUT = 20.0
+NOT_SEARCHED = {"large": "large files", "linked": "files with hard links out of the repository"}
 _CHILD = Path(__file__).with_name("grep_child.py")
 
 
@@ -129,8 +130,11 @@ def _answer(pattern: str, finished: Finished, timeout: float) -> ToolResult:
             )
         elif "total" in found:
             total = found["total"]
-            if found["large"]:
-                notes.append(f"[{found['large']} large files were not searched]")
+            notes += [
+                f"[{found[name]} {words} were not searched]"
+                for name, words in NOT_SEARCHED.items()
+                if found[name]
+            ]
     if total is None and finished.exit_code is not None:
         return failure("the search ended unexpectedly; try a simpler pattern")
     if total is None:

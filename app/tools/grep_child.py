@@ -7,10 +7,12 @@ for each thing that it found.
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,38 +24,45 @@ MAX_TEXT = 300
 def main() -> None:
     """Do the job that stands on standard input."""
     job = json.load(sys.stdin)
-    beneath = _load(Path(__file__).parent.parent / "workspace" / "beneath.py")
+    beneath, text = _load(Path(__file__).parent.parent / "workspace", "beneath", "text")
     pattern = _compile(job["pattern"])
-    shown = total = large = 0
+    shown = total = large = linked = 0
     for path in job["files"]:
         try:
             data, _, _ = beneath.read_file(job["root"], path, job["max_bytes"])
         except beneath.TooLargeError:
             large += 1
             continue
+        except beneath.HardLinkError:
+            linked += 1
+            continue
         except beneath.WorkspaceError:
             continue
-        if b"\0" in data[:SNIFF]:
-            continue
-        for number, line in enumerate(data.decode("utf-8", "replace").split("\n"), start=1):
+        try:
+            content = text.decode(data, path).content
+        except beneath.WorkspaceError:
+            if b"\0" in data[:SNIFF]:
+                continue
+            content = data.decode("utf-8", "replace")
+        for number, line in enumerate(content.split("\n"), start=1):
             if not pattern.search(line):
                 continue
             total += 1
             if shown < job["max_matches"]:
                 shown += 1
                 _say({"path": path, "line": number, "text": _short(line.removesuffix("\r"))})
-    _say({"total": total, "large": large})
+    _say({"total": total, "large": large, "linked": linked})
 
 
-def _load(path: Path) -> ModuleType:
-    """Load the confined file access by its file name; packages cannot be imported here."""
-    spec = importlib.util.spec_from_file_location("beneath", path)
-    if spec is None or spec.loader is None:
-        raise ImportError(str(path))
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["beneath"] = module
-    spec.loader.exec_module(module)
-    return module
+def _load(folder: Path, *names: str) -> Sequence[ModuleType]:
+    """Load the confined file access from its folder; the program is no package here."""
+    spec = importlib.util.spec_from_file_location(
+        "workspace", folder / "__init__.py", submodule_search_locations=[str(folder)]
+    )
+    if spec is None:
+        raise ImportError(str(folder))
+    sys.modules["workspace"] = importlib.util.module_from_spec(spec)
+    return [importlib.import_module(f"workspace.{name}") for name in names]
 
 
 def _compile(pattern: str) -> re.Pattern[str]:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from ..workspace.text import split_lines
+from ..workspace.text import LATIN_1, split_lines
 from ..workspace.workspace import Workspace, WorkspaceError
 from .base import OutputSink, Preview, ToolResult, describe, failure
 
@@ -77,7 +77,8 @@ def _arguments(arguments: Mapping[str, Any]) -> tuple[str, int, int]:
 
 def numbered(workspace: Workspace, path: str, offset: int, limit: int) -> str:
     """Return the lines ``offset`` to ``offset + limit - 1`` with their numbers."""
-    lines = split_lines(workspace.read_text(path).text.content)
+    text = workspace.read_text(path).text
+    lines = split_lines(text.content)
     if not lines:
         return "[empty file]"
     if offset > len(lines):
@@ -87,14 +88,16 @@ def numbered(workspace: Workspace, path: str, offset: int, limit: int) -> str:
     shown: list[str] = []
     room = MAX_CHARACTERS
     for number, line in enumerate(lines[offset - 1 : offset - 1 + limit], start=offset):
-        text = f"{number}\t{_short(line.removesuffix(chr(10)).removesuffix(chr(13)))}"
-        room -= len(text) + 1
+        numbered_line = f"{number}\t{_short(line.removesuffix(chr(10)).removesuffix(chr(13)))}"
+        room -= len(numbered_line) + 1
         if room < 0 and shown:
             break
-        shown.append(text)
+        shown.append(numbered_line)
     last = offset + len(shown) - 1
     if offset > 1 or last < len(lines):
         shown.append(f"[lines {offset}-{last} of {len(lines)}]")
+    if text.encoding == LATIN_1:
+        shown.append("[not UTF-8, so it was read as Latin-1]")
     return "\n".join(shown)
 
 

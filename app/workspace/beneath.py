@@ -1,9 +1,10 @@
-"""The one way from a path that the model wrote to a file below the root.
+"""The one way from a path that somebody wrote to a file below the root.
 
-Every component is opened from the folder before it and never through a link by the system
-itself: links are read here and walked here, so that nothing leads out, whatever is swapped
-meanwhile. This module imports the standard library only and nothing of this program, because
-the child process that searches for ``grep`` loads it by its file name.
+The system never follows a link here: what has none on its way is opened beneath the root at
+once where the kernel can do that, and component by component elsewhere; links are read and
+walked here. So nothing leads out, whatever is swapped meanwhile. This package imports the
+standard library only as far as this module needs it, because the child process that searches
+for ``grep`` loads it without the rest of the program.
 """
 
 from __future__ import annotations
@@ -13,17 +14,17 @@ import difflib
 import errno
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from .hard_links import all_inside
+from .kernel import open_below
+from .names import MAX_NAME, is_git_name
+
 MAX_LINKS = 40
-MAX_NAME = 255
 MAX_PATH = 4096
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-# Characters that some file systems drop from names: ".g\u200cit" is ".git" there.
-_DROPPED = dict.fromkeys([*range(0x200C, 0x2010), *range(0x202A, 0x202F), *range(0x206A, 0x2070)])
-_DROPPED[0xFEFF] = None
 
 
 class WorkspaceError(Exception):
@@ -38,16 +39,21 @@ class TooLargeError(WorkspaceError):
     """The file is over the limit."""
 
 
+class HardLinkError(WorkspaceError):
+    """The file has a name outside the repository."""
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """A name in an open folder; ``names`` are the real components from the root to it.
 
-    ``name`` is ``.`` for the folder itself. The name may not exist.
+    ``name`` is ``.`` for the folder itself. The name may not exist. ``root`` is the open root.
     """
 
     folder: int
     name: str
     names: tuple[str, ...]
+    root: int
 
     @property
     def path(self) -> str:
@@ -99,7 +105,7 @@ def _outside(path: str) -> WorkspaceError:
 
 
 def _refuse_git(part: str) -> None:
-    if part.translate(_DROPPED).casefold() == ".git":
+    if is_git_name(part):
         raise WorkspaceError("the .git folder is off limits to file tools; use git through bash")
 
 
@@ -107,8 +113,9 @@ def _refuse_git(part: str) -> None:
 def place_of(root: str, path: str, *, follow: bool = True, create: bool = False) -> Iterator[Place]:
     """Walk to ``path`` below ``root`` and hold its folder open.
 
-    With ``follow`` links that stay below the root are walked; without it they are refused.
-    With ``create`` missing folders on the way are made.
+    With ``follow`` links that stay below the root are walked; without it they are refused, and
+    so are folders that git keeps under another name than .git. With ``create`` missing folders
+    on the way are made.
     """
     walk = _Walk(root, path, follow=follow, create=create)
     try:
@@ -131,11 +138,32 @@ class _Walk:
             os.close(self.folders.pop())
 
     def run(self) -> Place:
-        pending = split_path(self.path, self.root)[::-1]
+        parts = split_path(self.path, self.root)
         try:
             self.folders.append(os.open(self.root, _FOLDER))
         except OSError as error:
             raise WorkspaceError(f"the root {self.root} cannot be opened: {_why(error)}") from error
+        return self._straight(parts) or self._step_by_step(parts)
+
+    def _straight(self, parts: Sequence[str]) -> Place | None:
+        """Go there at once if nothing on the way needs a closer look."""
+        if len(parts) < 2 or ".." in parts or not self.follow or self.create:
+            return None
+        try:
+            folder = open_below(self.folders[0], parts[:-1], _FOLDER)
+        except OSError:
+            return None
+        self.folders.append(folder)
+        if self._link(parts[-1]) is not None:
+            os.close(self.folders.pop())
+            return None
+        return self._place(parts[-1], tuple(parts))
+
+    def _place(self, name: str, names: tuple[str, ...]) -> Place:
+        return Place(self.folders[-1], name, names, self.folders[0])
+
+    def _step_by_step(self, parts: Sequence[str]) -> Place:
+        pending = list(parts[::-1])
         while pending:
             part = pending.pop()
             if part == "..":
@@ -146,10 +174,10 @@ class _Walk:
             if target is not None:
                 pending.extend(self._follow(part, target)[::-1])
             elif not pending:
-                return Place(self.folders[-1], part, (*self.names, part))
+                return self._place(part, (*self.names, part))
             else:
                 self._into(part, pending[::-1])
-        return Place(self.folders[-1], ".", tuple(self.names))
+        return self._place(".", tuple(self.names))
 
     def _up(self) -> None:
         if not self.names and self.links:
@@ -188,7 +216,7 @@ class _Walk:
         try:
             folder = self._open_folder(part)
         except FileNotFoundError as error:
-            place = Place(self.folders[-1], part, (*self.names, part))
+            place = self._place(part, (*self.names, part))
             raise missing(place, self.path, rest) from error
         except OSError as error:
             shown = "/".join([*self.names, part])
@@ -197,17 +225,29 @@ class _Walk:
             raise WorkspaceError(f"{shown} cannot be opened: {_why(error)}") from error
         self.folders.append(folder)
         self.names.append(part)
+        if not self.follow and _is_git_folder(folder):
+            raise WorkspaceError(f"{self.names[-1]} is a folder of git's own; use git through bash")
 
     def _open_folder(self, part: str) -> int:
         try:
-            return os.open(part, _FOLDER, dir_fd=self.folders[-1])
+            return open_below(self.folders[-1], [part], _FOLDER)
         except FileNotFoundError:
             if not self.create:
                 raise
         with contextlib.suppress(FileExistsError):
             os.mkdir(part, dir_fd=self.folders[-1])
             os.fsync(self.folders[-1])
-        return os.open(part, _FOLDER, dir_fd=self.folders[-1])
+        return open_below(self.folders[-1], [part], _FOLDER)
+
+
+def _is_git_folder(folder: int) -> bool:
+    """Whether git would take a folder for a repository: a bare one, or a .git by another name."""
+    for name in ("HEAD", "objects", "refs"):
+        try:
+            os.stat(name, dir_fd=folder, follow_symlinks=False)
+        except OSError:
+            return False
+    return True
 
 
 def missing(place: Place, path: str, rest: Sequence[str] = ()) -> MissingError:
@@ -241,13 +281,16 @@ def _nearest(folder: int, parts: Sequence[str]) -> list[str]:
 
 
 def open_file(place: Place, path: str) -> tuple[int, os.stat_result]:
-    """Open a regular file for reading; anything else is refused without waiting for it."""
+    """Open a regular file for reading; anything else is refused without waiting for it.
+
+    A file with several names is refused unless all of them lie below the root.
+    """
     if place.name == ".":
         raise WorkspaceError(f"{path} is a folder; list its files with glob")
     try:
         # Opening a device can already do something, so it is looked at first.
         refuse_irregular(os.stat(place.name, dir_fd=place.folder, follow_symlinks=False), path)
-        descriptor = os.open(place.name, _FILE, dir_fd=place.folder)
+        descriptor = open_below(place.folder, [place.name], _FILE)
     except FileNotFoundError as error:
         raise missing(place, path) from error
     except OSError as error:
@@ -259,10 +302,20 @@ def open_file(place: Place, path: str) -> tuple[int, os.stat_result]:
     try:
         status = os.fstat(descriptor)
         refuse_irregular(status, path)
+        if status.st_nlink > 1:
+            _refuse_outer_name(place, descriptor, path)
     except BaseException:
         os.close(descriptor)
         raise
     return descriptor, status
+
+
+def _refuse_outer_name(place: Place, descriptor: int, path: str) -> None:
+    if not all_inside(place.root, descriptor):
+        raise HardLinkError(
+            f"{path} has hard links, and not all of them are known to lie in the repository; "
+            "copy the file to use it"
+        )
 
 
 def refuse_irregular(status: os.stat_result, path: str) -> None:
@@ -291,6 +344,55 @@ def read_file(root: str, path: str, limit: int) -> tuple[bytes, os.stat_result, 
         if len(data) > limit:
             raise too_large(path, len(data), limit)
         return data, status, place
+
+
+def regular_files(
+    root: str, paths: Iterable[str], *, readable: bool = False
+) -> dict[str, os.stat_result]:
+    """Look at many paths below the root; those that are regular files come back, sorted.
+
+    No link is followed, and what split_path would refuse or leads nowhere is left out; so is
+    what this user cannot read where it shall be ``readable``.
+    """
+    found: dict[str, os.stat_result] = {}
+    try:
+        top = os.open(root, _FOLDER)
+    except OSError:
+        return found
+    folder, parent = -1, None
+    try:
+        for path in sorted(paths, key=lambda each: each.rpartition("/")[::2]):
+            above, _, name = path.rpartition("/")
+            if above != parent:
+                if folder != -1:
+                    os.close(folder)
+                folder, parent = _open_known(top, above), above
+            if folder != -1 and _is_plain(name):
+                with contextlib.suppress(OSError):
+                    status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+                    if stat.S_ISREG(status.st_mode) and (
+                        not readable or os.access(name, os.R_OK, dir_fd=folder)
+                    ):
+                        found[path] = status
+    finally:
+        for descriptor in {folder, top} - {-1}:
+            os.close(descriptor)
+    return dict(sorted(found.items()))
+
+
+def _open_known(top: int, path: str) -> int:
+    """Open a folder by its plain path below the root; -1 where that is none."""
+    parts = path.split("/") if path else []
+    try:
+        if all(map(_is_plain, parts)):
+            return open_below(top, parts, _FOLDER) if parts else os.dup(top)
+    except (OSError, ValueError):
+        pass
+    return -1
+
+
+def _is_plain(name: str) -> bool:
+    return name not in ("", ".", "..") and "\0" not in name and not is_git_name(name)
 
 
 def too_large(path: str, size: int, limit: int) -> TooLargeError:

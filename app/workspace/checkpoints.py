@@ -12,21 +12,35 @@ Everything here may take a while: use it from a thread.
 
 from __future__ import annotations
 
+import hashlib
 import os
-import stat
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..store.paths import make_private_folder, write_private
-from .beneath import MissingError, WorkspaceError, open_file, place_of
-from .repository import SAFE, TIMEOUT, find_git, list_files, run_git
+from .beneath import MissingError, WorkspaceError, regular_files
+from .repository import list_files
+from .safe_git import (
+    SAFE,
+    TIMEOUT,
+    clean_environment,
+    find_git,
+    import_gitpython,
+    in_environment,
+    run_git,
+)
 from .workspace import Workspace
 
 BIGGEST_FILE = 10_000_000
 """Bytes above which a file is in no snapshot."""
+ATTEMPTS = 5
+"""How often a file that changes is taken anew before there is no snapshot."""
+MOST_ASKED = 100
+"""How many paths are asked for by name; with more of them all are listed."""
 EXECUTABLE = "100755"
 RAW = b"* -text -filter -ident -eol -working-tree-encoding\n"
 
@@ -87,7 +101,9 @@ class Checkpoints:
         self.root = root
         self.git = git
         self._store = store
+        self._workspace = Workspace(root, BIGGEST_FILE)
         self._known: set[str] | None = None
+        self._right: dict[str, str] = {}
         self._alternates = ""
 
     # --- taking -------------------------------------------------------------------------
@@ -107,38 +123,70 @@ class Checkpoints:
         else:
             paths = set(list_files(self.root).paths) if self.git else {*known, *named}
             looked_at = known
-        kept = {path for path in paths if self._can_keep(path)}
-        gone = looked_at - kept
-        zero = "0" * 40
-        self._feed(("update-index", "-z", "--index-info"), (f"0 {zero}\t{path}" for path in gone))
-        self._feed(("update-index", "-z", "--add", "--remove", "--replace", "--stdin"), kept)
-        self._known = (known - gone if self.git else known) | kept
+        found = regular_files(str(self.root), paths, readable=True)
+        small = {path for path, status in found.items() if status.st_size <= BIGGEST_FILE}
+        self._drop(looked_at - small)
+        kept = small - self._add(small)
+        self._known = (known - (looked_at - kept) if self.git else known) | kept
         return self._run("write-tree").decode("ascii").strip()
+
+    def _drop(self, paths: Iterable[str]) -> None:
+        zero = "0" * 40
+        self._feed(("update-index", "-z", "--index-info"), (f"0 {zero}\t{path}" for path in paths))
+
+    def _add(self, paths: set[str]) -> set[str]:
+        """Take the files into the index; return those that the confined way refuses.
+
+        git opens them by their paths, so a folder that is swapped for a link meanwhile leads it
+        out: what it took is therefore compared with what lies below the root.
+        """
+        refused: set[str] = set()
+        for _ in range(ATTEMPTS):
+            wanted = paths - refused
+            self._feed(("update-index", "-z", "--add", "--remove", "--replace", "--stdin"), wanted)
+            others = self._others(wanted, refused)
+            self._drop(others | refused)
+            if not others:
+                return refused
+        raise CheckpointError("files change while they are being kept")
+
+    def _others(self, paths: set[str], refused: set[str]) -> set[str]:
+        """The paths whose content in the index is another than below the root.
+
+        What lies in the user's own objects is no stranger's, and what was right once stays so.
+        """
+        others: set[str] = set()
+        own = self._own_objects() if paths else set[str]()
+        if not own:
+            return others
+        asked = sorted(paths) if len(paths) <= MOST_ASKED else []
+        for path, entry in _entries(self._run("ls-files", "-s", "-z", "--", *asked), own):
+            if path not in paths or self._right.get(path) == entry.blob:
+                continue
+            try:
+                data = self._workspace.read_bytes(path)
+            except MissingError:
+                others.add(path)
+            except WorkspaceError:
+                refused.add(path)
+            else:
+                if _blob_name(data, entry.blob) == entry.blob:
+                    self._right[path] = entry.blob
+                else:
+                    others.add(path)
+        return others
+
+    def _own_objects(self) -> set[str]:
+        """The names of what lies in the private repository itself, which is never packed."""
+        found = (self._store / "objects").glob("[0-9a-f][0-9a-f]/*")
+        return {path.parent.name + path.name for path in found}
 
     def _listed(self, path: str) -> bool:
         return bool(run_git(self.root, "ls-files", "-z", "-co", "--exclude-standard", "--", path))
 
     def files(self, snapshot: str) -> dict[str, Entry]:
         """The files of a snapshot."""
-        found: dict[str, Entry] = {}
-        for line in self._run("ls-tree", "-r", "-z", "--full-tree", snapshot).split(b"\0"):
-            facts, _, path = line.partition(b"\t")
-            if path:
-                mode, _, blob = facts.decode("ascii").split(" ")
-                found[os.fsdecode(path)] = Entry(mode, blob)
-        return found
-
-    def _can_keep(self, path: str) -> bool:
-        place = f"{self.root}/{path}"
-        try:
-            status = os.lstat(place)
-        except (OSError, ValueError):
-            return False
-        return (
-            stat.S_ISREG(status.st_mode)
-            and status.st_size <= BIGGEST_FILE
-            and os.access(place, os.R_OK)
-        )
+        return dict(_entries(self._run("ls-tree", "-r", "-z", "--full-tree", snapshot)))
 
     # --- putting back -------------------------------------------------------------------
 
@@ -168,40 +216,15 @@ class Checkpoints:
             problems.append(f"{error.filename or 'a file'}: {error.strerror}")
 
     def _write(self, path: str, entry: Entry, before: Entry | None) -> None:
-        workspace = Workspace(self.root, BIGGEST_FILE)
         then = self._content(entry)
         now = None if before is None else self._content(before)
-        workspace.write_bytes(path, then, before=now)
-        if entry.mode == (before.mode if before else "100644"):
-            return
-        with place_of(str(self.root), path, follow=False) as place:
-            descriptor, status = open_file(place, path)
-            try:
-                bits = status.st_mode & 0o7777
-                reading = (bits & 0o444) >> 2
-                on = entry.mode == EXECUTABLE
-                os.fchmod(descriptor, bits | reading if on else bits & ~0o111)
-            finally:
-                os.close(descriptor)
+        changes_mode = entry.mode != (before.mode if before else "100644")
+        executable = entry.mode == EXECUTABLE if changes_mode else None
+        self._workspace.write_bytes(path, then, before=now, executable=executable)
 
     def _remove(self, path: str, entry: Entry) -> None:
-        """Remove a file that is still what it was, and the folders that are empty without it."""
-        try:
-            unchanged = Workspace(self.root, BIGGEST_FILE).read_bytes(path) == self._content(entry)
-        except MissingError:
-            return
-        if not unchanged:
-            raise WorkspaceError(f"{path} changed meanwhile; it stays")
-        with place_of(str(self.root), path, follow=False) as place:
-            os.unlink(place.name, dir_fd=place.folder)
-        for folder in Path(path).parents:
-            if str(folder) == ".":
-                return
-            try:
-                with place_of(str(self.root), str(folder), follow=False) as place:
-                    os.rmdir(place.name, dir_fd=place.folder)
-            except (OSError, WorkspaceError):
-                return
+        with suppress(MissingError):
+            self._workspace.remove(path, before=self._content(entry))
 
     def _content(self, entry: Entry) -> bytes:
         return self._run("cat-file", "blob", entry.blob)
@@ -240,16 +263,13 @@ class Checkpoints:
 
     def _run(self, *arguments: str, source: Any = None) -> bytes:
         """Run git on the private repository only, whatever the environment says."""
-        path = find_git()
-        if path is None:
+        program = find_git(self.root)
+        if program is None:
             raise CheckpointError("git is not installed")
-        os.environ.setdefault("GIT_PYTHON_GIT_EXECUTABLE", path)
-        from git.cmd import Git  # 90 ms, so not before it is needed
-        from git.exc import GitCommandError
-
+        git = import_gitpython(self.root)
         store = str(self._store)
         place = [] if arguments[0] == "init" else [f"--work-tree={self.root}"]
-        environment = {
+        environment = clean_environment(self.root) | {
             "GIT_DIR": store,
             "GIT_COMMON_DIR": store,
             "GIT_INDEX_FILE": f"{store}/index",
@@ -258,22 +278,34 @@ class Checkpoints:
             "GIT_CONFIG_GLOBAL": os.devnull,
             "GIT_CONFIG_NOSYSTEM": "1",
             "GIT_ATTR_NOSYSTEM": "1",
-            "GIT_CONFIG_COUNT": "0",
-            "GIT_CONFIG_PARAMETERS": "",
-            "GIT_NO_LAZY_FETCH": "1",
-            "GIT_ALLOW_PROTOCOL": "none",
-            "GIT_TERMINAL_PROMPT": "0",
         }
+        command = [program, *SAFE, f"--git-dir={store}", *place, *arguments]
         try:
-            done = Git(self.root).execute(
-                [path, *SAFE, f"--git-dir={store}", *place, *arguments],
+            done = git.Git(self.root).execute(
+                in_environment(command, environment),
                 istream=source,
-                env=environment,
                 stdout_as_string=False,
                 strip_newline_in_stdout=False,
                 kill_after_timeout=TIMEOUT,
             )
-        except (GitCommandError, OSError) as error:
+        except (git.GitCommandError, OSError) as error:
             words = str(getattr(error, "stderr", "") or error).strip().splitlines()
             raise CheckpointError(words[0] if words else "git failed") from None
         return done if isinstance(done, bytes) else b""
+
+
+def _entries(listing: bytes, wanted: Container[str] | None = None) -> Iterator[tuple[str, Entry]]:
+    """Read what `ls-tree` and `ls-files -s` print, of the ``wanted`` blobs if any are given."""
+    for line in listing.split(b"\0"):
+        facts, _, path = line.partition(b"\t")
+        if path:
+            words = facts.decode("ascii").split(" ")
+            mode, blob = words[0], words[2] if words[1] == "blob" else words[1]
+            if wanted is None or blob in wanted:
+                yield os.fsdecode(path), Entry(mode, blob)
+
+
+def _blob_name(data: bytes, like: str) -> str:
+    """The name that git gives to a content, by SHA-1 or SHA-256 as another name."""
+    algorithm = "sha1" if len(like) == 40 else "sha256"
+    return hashlib.new(algorithm, b"blob %d\0" % len(data) + data).hexdigest()

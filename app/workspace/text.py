@@ -6,7 +6,17 @@ from dataclasses import dataclass
 
 from .beneath import WorkspaceError
 
-_BOM = b"\xef\xbb\xbf"
+UTF_8, LATIN_1 = "utf-8", "latin-1"
+# The marks of UTF-32 begin like those of UTF-16, so they come first.
+_MARKS = {
+    b"\xff\xfe\0\0": "utf-32-le",
+    b"\0\0\xfe\xff": "utf-32-be",
+    b"\xef\xbb\xbf": UTF_8,
+    b"\xff\xfe": "utf-16-le",
+    b"\xfe\xff": "utf-16-be",
+}
+# Control characters that text has: backspace to carriage return, and escape.
+_NO_TEXT = frozenset({*range(0x08), *range(0x0E, 0x1B), *range(0x1C, 0x20), 0x7F})
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,11 +24,12 @@ class Text:
     """A decoded file; ``content`` has its line ends as they are and no byte order mark."""
 
     content: str
-    bom: bool = False
+    mark: bytes = b""
+    encoding: str = UTF_8
 
     def encode(self, content: str) -> bytes:
-        """Encode another content the way this file was encoded."""
-        return (_BOM if self.bom else b"") + encode(content)
+        """Encode another content the way this file is encoded, or say what cannot be."""
+        return self.mark + encode(content, self.encoding)
 
     @property
     def line_end(self) -> str:
@@ -27,33 +38,49 @@ class Text:
 
 
 def decode(data: bytes, path: str) -> Text:
-    """Decode UTF-8 text exactly, or say in words why it is none."""
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise WorkspaceError(
-            f"{path} is UTF-16 text; convert it to UTF-8 first, for example by bash"
-        )
-    if b"\0" in data:
-        raise WorkspaceError(
-            f"{path} is a binary file ({len(data):,} bytes); use bash to look at it"
-        )
-    bom = data.startswith(_BOM)
+    """Decode text so that encoding it gives the same bytes, or say in words why it is none.
+
+    Without a mark it is UTF-8, and Latin-1 where it cannot be that: each byte is a character,
+    so that what is not changed stays, whatever the real encoding is.
+    """
+    mark = next((mark for mark in _MARKS if data.startswith(mark)), b"")
+    encoding = _MARKS.get(mark, UTF_8)
+    body = data[len(mark) :]
     try:
-        return Text(data[3 * bom :].decode("utf-8"), bom)
+        content = body.decode(encoding)
+        if "\0" in content:
+            raise _binary(data, path)
+        return Text(content, mark, encoding)
     except UnicodeDecodeError as error:
-        raise WorkspaceError(
-            f"{path} is not UTF-8 text (byte 0x{data[3 * bom + error.start]:02x} at offset "
-            f"{3 * bom + error.start}); use bash to look at it or to convert it"
-        ) from None
+        if mark:
+            name = encoding[:6].upper().rstrip("-")
+            raise WorkspaceError(
+                f"{path} begins like {name} text but is none (byte 0x{body[error.start]:02x} at "
+                f"offset {len(mark) + error.start}); use bash to look at it or to convert it"
+            ) from None
+    if not _NO_TEXT.isdisjoint(body):  # NUL among them
+        raise _binary(data, path)
+    return Text(body.decode(LATIN_1), b"", LATIN_1)
 
 
-def encode(content: str) -> bytes:
-    """Encode text as UTF-8, or say which character cannot be."""
+def _binary(data: bytes, path: str) -> WorkspaceError:
+    return WorkspaceError(f"{path} is a binary file ({len(data):,} bytes); use bash to look at it")
+
+
+def encode(content: str, encoding: str = UTF_8) -> bytes:
+    """Encode text, or say which character cannot be."""
     try:
-        return content.encode("utf-8")
+        return content.encode(encoding)
     except UnicodeEncodeError as error:
+        character = content[error.start]
+        if "\ud800" <= character <= "\udfff":
+            raise WorkspaceError(
+                f"the content has half a character (U+{ord(character):04X} at position "
+                f"{error.start}) that cannot be written as text"
+            ) from None
         raise WorkspaceError(
-            f"the content has half a character (U+{ord(content[error.start]):04X} at position "
-            f"{error.start}) that cannot be written as UTF-8"
+            f"the file is not UTF-8 but has one byte for each character, and {character!r} "
+            f"(U+{ord(character):04X}) cannot be written so; convert the file to UTF-8 first"
         ) from None
 
 

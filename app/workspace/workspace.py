@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .beneath import (
@@ -78,7 +78,9 @@ class Workspace:
         path = self._file_name(path)
         try:
             with place_of(str(self.root), path, follow=False) as place:
-                self._status(place, path)
+                descriptor = self._open_old(place, path)
+                if descriptor is not None:
+                    os.close(descriptor)
         except MissingError:
             return None
         try:
@@ -89,50 +91,73 @@ class Workspace:
     def write_text(self, path: str, content: str, *, before: TextFile | None) -> None:
         """Replace or create a text file; ``before`` is what was read there, None for nothing.
 
-        The byte order mark and the mode survive; a file that is no longer ``before`` is refused.
+        Encoding, byte order mark and mode survive; a file that is no longer ``before`` is
+        refused.
         """
         data = encode(content) if before is None else before.text.encode(content)
         self.write_bytes(path, data, before=None if before is None else before.data)
 
-    def write_bytes(self, path: str, data: bytes, *, before: bytes | None) -> None:
+    def write_bytes(
+        self, path: str, data: bytes, *, before: bytes | None, executable: bool | None = None
+    ) -> None:
         """Replace or create a file atomically; parent folders are made."""
         if len(data) > self.max_bytes:
             raise too_large(path, len(data), self.max_bytes)
         path = self._file_name(path)
         with place_of(str(self.root), path, follow=False, create=True) as place:
-            status = self._status(place, path)
-            replace_file(
-                place.folder,
-                place.name,
-                data,
-                before=status,
-                check=lambda: self._unchanged(place, path, before),
-                shown=path,
-            )
+            old = self._open_old(place, path)
+            try:
+                replace_file(
+                    place.folder,
+                    place.name,
+                    data,
+                    before=old,
+                    check=lambda name: self._unchanged(place, path, before, name),
+                    shown=path,
+                    executable=executable,
+                )
+            finally:
+                if old is not None:
+                    os.close(old)
 
-    def _status(self, place: Place, path: str) -> os.stat_result | None:
-        """Look at what is to be replaced and refuse what must not be."""
+    def remove(self, path: str, *, before: bytes) -> None:
+        """Remove a file that is still ``before``, and the folders that are empty without it."""
+        path = self._file_name(path)
+        with place_of(str(self.root), path, follow=False) as place:
+            self._unchanged(place, path, before, place.name)
+            os.unlink(place.name, dir_fd=place.folder)
+        for folder in Path(path).parents[:-1]:
+            try:
+                with place_of(str(self.root), str(folder), follow=False) as place:
+                    os.rmdir(place.name, dir_fd=place.folder)
+            except (OSError, WorkspaceError):
+                return
+
+    def _open_old(self, place: Place, path: str) -> int | None:
+        """Open what is to be replaced and refuse what must not be; None where nothing is."""
         if place.name == ".":
             raise WorkspaceError(f"{path} is a folder; name a file")
         try:
             descriptor, status = open_file(place, path)
         except MissingError:
             return None
-        os.close(descriptor)
+        problem = ""
         if status.st_nlink > 1:
-            raise WorkspaceError(
+            problem = (
                 f"{path} has {status.st_nlink} hard links, so changing it would change or break "
                 "another file; copy it first"
             )
-        if not status.st_mode & 0o222:
-            raise WorkspaceError(
-                f"{path} is read-only; make it writable first, for example by chmod"
-            )
-        return status
+        elif not status.st_mode & 0o222:
+            problem = f"{path} is read-only; make it writable first, for example by chmod"
+        if problem:
+            os.close(descriptor)
+            raise WorkspaceError(problem)
+        return descriptor
 
-    def _unchanged(self, place: Place, path: str, before: bytes | None) -> None:
+    def _unchanged(self, place: Place, path: str, before: bytes | None, name: str) -> None:
+        """Refuse to go on where the file under ``name`` is not ``before``."""
         try:
-            descriptor, _ = open_file(place, path)
+            descriptor, _ = open_file(replace(place, name=name), path)
         except MissingError:
             now = None
         else:

@@ -59,6 +59,8 @@ def test_a_question_about_the_program_imports_next_to_nothing(arguments: list[st
         "continualcode_tui.app",
         "continualcode_tui.app.cli",
         "continualcode_tui.app.version",
+        "continualcode_tui.training",
+        "continualcode_tui.training.import_paths",
     }
     assert not HEAVY & set(done.stderr.split())
 
@@ -70,7 +72,7 @@ def test_the_screenless_core_has_no_screen_and_no_learning() -> None:
     for name in ("textual", "rich", "torch", "transformers", "peft", "tinker", "numpy", "git"):
         assert name not in modules
     ours = {name for name in modules if name.startswith("continualcode_tui.training.")}
-    wire = ("client", "protocol", "adapter_messages", "wire")
+    wire = ("client", "protocol", "adapter_messages", "wire", "import_paths")
     assert ours == {f"continualcode_tui.training.{name}" for name in wire}
 
 

@@ -275,6 +275,7 @@ async def test_what_no_file_can_hold_stays_in_its_box(tmp_path: Path) -> None:
     [
         ({"VISUAL": "no-such-editor -w"}, "was not found; set another"),
         ({"EDITOR": "vi 'x"}, "its quotes do not match"),
+        ({"EDITOR": "./tests/__init__.py"}, "was not found"),
     ],
 )
 def test_an_editor_that_cannot_be_started_is_said(environ: dict[str, str], why: str) -> None:
@@ -289,7 +290,7 @@ def test_where_no_editor_is_named_a_common_one_is_looked_for(
     with pytest.raises(EditorFailed, match=r"set \$VISUAL or \$EDITOR"):
         command_for({"VISUAL": " "})
     (tmp_path / "nano").touch(0o755)
-    assert command_for({}) == ["nano"]
+    assert command_for({}) == [str(tmp_path / "nano")]
 
 
 def test_each_language_has_the_ending_its_editors_know() -> None:

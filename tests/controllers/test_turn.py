@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from continualcode_tui.app.agent.proposal import Approve, Decision, Deny, Edit
+from continualcode_tui.app.agent.proposal import Approve, Decision, Deny, Edit, Proposal
 from continualcode_tui.app.events import (
     CallRejected,
     LessonFinished,
@@ -312,3 +312,27 @@ async def test_everything_can_be_interrupted(stage: Stage, where: str) -> None:
     assert ("denied by the user: no" in shown) == (where == "lesson")
     assert ("the user stopped the call" in shown) == (where == "tool")
     await session.close()
+
+
+async def test_a_file_that_changed_since_the_call_was_shown_is_shown_again(stage: Stage) -> None:
+    stage.write_script(completions=[WRITE, "Done."])
+    file = stage.folder / "test_calc.py"
+
+    async def decide(proposal: Proposal) -> Decision:
+        stage.proposals.append(proposal)
+        if len(stage.proposals) == 1:
+            file.write_text("the user's own work\n")
+        elif len(stage.proposals) == 2:
+            assert file.read_text() == "the user's own work\n"
+        return Approve()
+
+    stage.decide = decide
+    await stage.run()
+    first, second = stage.proposals
+    assert first.call == second.call
+    assert second.preview.before == "the user's own work\n"
+    assert [made.proposal for made in stage.seen(ProposalMade)] == [first, second]
+    assert "shown again" in stage.seen(Notice)[0].text
+    (ran,) = stage.seen(ToolFinished)
+    assert ran.result.ok
+    assert ran.proposal == second

@@ -111,7 +111,7 @@ def test_write_shows_both_whole_texts(show: Callable[..., Preview]) -> None:
         ("new/", "names a folder"),
         ("calc.py/x", "calc.py is a file, not a folder"),
         ("image.png", "binary file"),
-        ("latin.txt", "not UTF-8"),
+        ("latin.txt", "the file is not UTF-8"),
         ("linked.py", "is a link to calc.py"),
     ],
 )
@@ -123,7 +123,7 @@ async def test_changes_are_refused_in_words(
     (workspace.root / "linked.py").symlink_to("calc.py")
     lines = {"start_line": 1, "end_line": 1} if name == "edit_lines" else {}
     before = sorted(workspace.root.iterdir())
-    result = await call(name, path=path, content="x", **lines)
+    result = await call(name, path=path, content="→", **lines)
     assert words in result.output
     assert sorted(workspace.root.iterdir()) == before
 

@@ -152,12 +152,28 @@ def test_a_root_that_is_a_link_works(workspace: Workspace, tmp_path: Path) -> No
     assert linked.read_bytes("src/calc.py") == b"x = 1\n"
 
 
-def test_hard_links_are_not_written(workspace: Workspace, outside: Path) -> None:
+def test_hard_links_out_are_neither_read_nor_written(workspace: Workspace, outside: Path) -> None:
     os.link(outside / "secret.txt", workspace.root / "hard.txt")
-    with pytest.raises(WorkspaceError, match="2 hard links"):
-        workspace.write_bytes("hard.txt", b"x", before=b"secret\n")
+    for use in (workspace.read_bytes, workspace.check_writable):
+        with pytest.raises(WorkspaceError, match="not all of them are known to lie in"):
+            use("hard.txt")
     with pytest.raises(WorkspaceError, match="hard links"):
-        workspace.check_writable("hard.txt")
+        workspace.write_bytes("hard.txt", b"x", before=b"secret\n")
+    assert (outside / "secret.txt").read_bytes() == b"secret\n"
+
+
+def test_hard_links_inside_are_read_but_not_written(workspace: Workspace, outside: Path) -> None:
+    other = workspace.root / "src" / "same.py"
+    os.link(workspace.root / "src" / "calc.py", other)
+    assert workspace.read_bytes("src/calc.py") == workspace.read_bytes("src/same.py") == b"x = 1\n"
+    with pytest.raises(WorkspaceError, match="2 hard links"):
+        workspace.write_bytes("src/same.py", b"y", before=b"x = 1\n")
+    other.rename(outside / "calc.py")
+    with pytest.raises(WorkspaceError, match="not all of them"):
+        workspace.read_bytes("src/calc.py")
+    (outside / "calc.py").rename(workspace.root / ".git" / "calc.py")
+    with pytest.raises(WorkspaceError, match="not all of them"):
+        workspace.read_bytes("src/calc.py")
 
 
 def test_read_only_files_are_not_replaced(workspace: Workspace) -> None:

@@ -110,22 +110,50 @@ def test_edits_by_example(content: str, start: int, end: int, new: str, after: s
     assert replace_lines(content, start, end, new)[0] == after
 
 
-@given(files(), st.booleans())
-def test_decoding_loses_nothing(content: str, bom: bool) -> None:
-    data = (b"\xef\xbb\xbf" if bom else b"") + content.replace("\0", "").encode()
-    text = decode(data, "f")
+@given(st.binary(max_size=40))
+@example(b"\xff\xfe\xef\xbb\xbf")
+@example(b"\xed\xa0\x80")
+@example(b"caf\xe9\r\n")
+def test_decoding_loses_nothing(data: bytes) -> None:
+    try:
+        text = decode(data, "f")
+    except WorkspaceError:
+        return
     assert text.encode(text.content) == data
+
+
+@pytest.mark.parametrize(
+    ("codec", "mark"),
+    [
+        ("utf-8", b""), ("utf-8", b"\xef\xbb\xbf"), ("latin-1", b""),
+        ("utf-16-le", b"\xff\xfe"), ("utf-16-be", b"\xfe\xff"),
+        ("utf-32-le", b"\xff\xfe\0\0"), ("utf-32-be", b"\0\0\xfe\xff"),
+    ],
+)  # fmt: skip
+def test_text_is_read_in_its_own_encoding(codec: str, mark: bytes) -> None:
+    data = mark + "café ÿ\r\n".encode(codec)
+    text = decode(data, "f")
+    assert text.content == "café ÿ\r\n"
+    assert text.encode("ü") == mark + "ü".encode(codec)
+
+
+def test_what_an_encoding_cannot_hold_is_refused_in_words() -> None:
+    text = decode(b"caf\xe9", "f")
+    with pytest.raises(WorkspaceError, match=r"'→' \(U\+2192\) cannot be written so; convert"):
+        text.encode("a→b")
 
 
 @pytest.mark.parametrize(
     ("data", "words"),
     [
         (b"\x89PNG\0\1", "binary file"),
-        (b"ab\xffcd", "byte 0xff at offset 2"),
-        (b"\xef\xbb\xbfab\xff", "byte 0xff at offset 5"),
-        ("text".encode("utf-16"), "UTF-16"),
-        (b"caf\xe9", "not UTF-8"),
-        (b"\xed\xa0\x80", "not UTF-8"),
+        (b"caf\xe9\0", "binary file"),
+        (b"caf\xe9\x03", "binary file"),
+        (b"\xff\xfea\0\0\0", "binary file"),
+        (b"\xef\xbb\xbfab\xff", "begins like UTF-8 text but is none .byte 0xff at offset 5"),
+        (b"\xff\xfea", "begins like UTF-16 text"),
+        (b"\xfe\xff\xd8\0\0a", "begins like UTF-16 text"),
+        (b"\0\0\xfe\xffabcd", "begins like UTF-32 text"),
     ],
 )
 def test_what_is_no_text_is_refused_in_words(data: bytes, words: str) -> None:
