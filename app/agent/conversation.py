@@ -11,6 +11,8 @@ from .digest import DENIED, DIGEST_HEAD, EDITED, Exchange, Turn, digest, fit, sp
 
 MAX_SIBLINGS = 3
 UNANSWERED = "error: the call was interrupted before it had an answer"
+STOPPED = "Stopped."
+"""What stands as the answer to a request that was stopped before the model had one."""
 Messages = tuple[ChatMessage, ...]
 
 
@@ -56,6 +58,9 @@ class Conversation:
         flat = [ChatMessage(role="system", content=self._system_with_digest())]
         for exchange in self._exchanges:
             flat.extend(exchange.messages())
+            if not exchange.turns and exchange is not self._exchanges[-1]:
+                # Else the model answers it now, and many a template refuses two in a row.
+                flat.append(ChatMessage(role="assistant", content=STOPPED))
         return tuple(flat)
 
     @property

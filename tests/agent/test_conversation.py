@@ -91,6 +91,20 @@ def test_snapshots_do_not_change(conversation: Conversation) -> None:
     assert conversation.messages()[-2].tool_calls == (OTHER,)
 
 
+def test_a_request_that_was_stopped_is_not_answered_with_the_next(
+    conversation: Conversation,
+) -> None:
+    assert roles(conversation) == "su"
+    conversation.add_request("run the tests")
+    assert shown(conversation)[1:] == [
+        ("user", "fix the test"),
+        ("assistant", "Stopped."),
+        ("user", "run the tests"),
+    ]
+    again = Conversation.from_json(conversation.to_json())
+    assert again.messages() == conversation.messages()
+
+
 def test_an_interrupted_call_gets_its_answer(conversation: Conversation) -> None:
     conversation.add_turn("", READ)
     conversation.add_request("and now?")
