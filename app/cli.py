@@ -76,6 +76,10 @@ Settings, as arguments, as CONTINUALCODE_... variables, or in config.toml:
   auto_approve_readonly=true|false
                                   read, glob and grep run without asking (true)
   bash_timeout=SECONDS            after which a command is stopped (120)
+  sandbox=auto|require|off        commands run behind the best boundary that works,
+                                  only behind the full one, or behind none (auto)
+  sandbox_read=FOLDER:FOLDER      that commands may read below your home
+  sandbox_env=NAME,NAME           further variables that commands get
   worker_command="COMMAND"        e.g. "ssh gpu-box continualcode-tui worker"
   theme=NAME                      the colours: auto, dark, light, high-contrast,
                                   colour-blind-dark|-light, ansi-dark|-light (auto)
@@ -211,10 +215,11 @@ def _open_screen(arguments: list[str], opening: Opening) -> int:
     # Nothing that is imported here is garbage; the screen switches the collector on again.
     gc.disable()
     from .early import peek_theme
+    from .guardian import guarded_terminal
     from .terminal import asked_background
 
     theme = peek_theme(arguments, os.environ)
-    with asked_background(wanted=theme == "auto") as background:
+    with guarded_terminal(), asked_background(wanted=theme == "auto") as background:
         from .tui import run
 
         return run(arguments, theme, background, opening)
