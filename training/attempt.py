@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .engine import Reply
     from .engines.adapter import State
     from .learner import Learner
-    from .snapshots import Replay
+    from .manifest import Replay
 
 TIME_BUDGET_SECONDS = 60.0
 OWN_SAMPLES = 3

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .engine import Reply
     from .engines.adapter import State
     from .engines.policy import Policy
-    from .snapshots import Replay
+    from .manifest import Replay
 
 
 RARE = 1e-3

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from .case import MINIMUM_CONTRAST
-from .snapshots import Replay
+from .manifest import Replay
 from .stepper import enough_of
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from .case import Case
     from .engine import Reply
     from .engines.policy import Policy
+    from .manifest import Replay
     from .protocol import Learn
-    from .snapshots import Replay
     from .variants import Messages
 
 T = TypeVar("T")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .engines.policy import Policy
     from .engines.prefix import Prefix
     from .engines.rendering import Prompt
-    from .snapshots import Replay
+    from .manifest import Replay
     from .teachers import Teacher
 
 MOST_ALIKE = 2

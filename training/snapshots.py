@@ -4,16 +4,14 @@ A snapshot is a directory ``snapshots/ID`` with ``adapter.safetensors`` and
 ``manifest.json``, and ``optimizer.safetensors`` where an engine's optimiser has a state that
 outlives a lesson; it is written under a temporary name, synced
 and renamed into place, and only then does ``current`` name it. Killing the process at any
-moment leaves ``current`` on a complete snapshot. Of a pruned snapshot only the manifest stays.
+moment leaves ``current`` on a complete snapshot. ``good`` names the newest whole snapshot before
+the current one: the way back where damage hides it. Of a pruned snapshot only the manifest stays.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
-import hashlib
-import json
 import os
 import re
 import shutil
@@ -23,97 +21,38 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
+from .durable import (
+    DAMAGE,
+    WriterLock,
+    make_folder,
+    read_beneath,
+    replace_durably,
+    sync_directory,
+    write_durably,
+)
 from .engine import EngineFailure
-from .protocol import ChatMessage, ToolSchema
+from .manifest import (
+    ADAPTER,
+    MANIFEST,
+    OPTIMIZER,
+    SNAPSHOT_NAME,
+    DamagedSnapshot,
+    FileName,
+    Manifest,
+    digest,
+    seal,
+    unseal,
+)
+from .pointer import DamagedPointer, line_for, read_pointer, write_pointer
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-ADAPTER, OPTIMIZER, MANIFEST = "adapter.safetensors", "optimizer.safetensors", "manifest.json"
-PINNED = "pinned"
+CURRENT, GOOD, PINNED = "current", "good", "pinned"
 KEEP_LAST = 8
 LONGEST_NAME = 100
-SNAPSHOT_NAME = re.compile(r"\d{6}-[0-9a-f]{8}")
 LOCK_PATIENCE = 2.0
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-
-
-class Replay(BaseModel):
-    """What later lessons need to see that they do not undo this one."""
-
-    model_config = ConfigDict(frozen=True)
-
-    messages: tuple[ChatMessage, ...]
-    tools: tuple[ToolSchema, ...]
-    tokens: tuple[int, ...]
-    decision: int
-
-
-class Manifest(BaseModel):
-    """What a snapshot is, what it came from and what its files hash to.
-
-    ``saved`` is where a service keeps its weights and optimiser; there the files are a recipe,
-    and ``start`` is the checkpoint before the first snapshot of the line, if it began with one.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    id: str
-    parent: str | None
-    lesson: str
-    created: float
-    model: str
-    rank: int
-    targets: str
-    scope: str
-    files: dict[str, str]
-    pruned: bool = False
-    replay: Replay | None = None
-    related_anchors: tuple[str, ...] = ()
-    figures: dict[str, float] = Field(default_factory=dict)
-    saved: str = ""
-    start: str = ""
-
-
-class DamagedSnapshot(Exception):
-    """A snapshot whose files are missing or do not hash to what its manifest says."""
-
-
-def sync_directory(path: Path) -> None:
-    """Make the names in a directory durable."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def write_durably(path: Path, data: bytes) -> None:
-    """Write a new file and sync it; a short write is an error."""
-    with path.open("wb") as file:
-        os.fchmod(file.fileno(), 0o600)
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def replace_durably(path: Path, data: bytes) -> None:
-    """Replace a file's content at once: the old or the new, never a mixture."""
-    temporary = path.with_name(f"{path.name}.tmp-{uuid.uuid4().hex[:8]}")
-    try:
-        write_durably(temporary, data)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    sync_directory(path.parent)
-
-
-def digest(data: bytes) -> str:
-    """The SHA-256 of some bytes, in hex."""
-    return hashlib.sha256(data).hexdigest()
 
 
 def safe_name(name: str) -> str:
@@ -134,56 +73,48 @@ class SnapshotStore:
         self.snapshots = folder / "snapshots"
         self.save_every = max(1, save_every)
         self.read_only: str | None = None
-        self._lock: int | None = None
+        self._lock = WriterLock(folder / "lock")
 
     def open(self) -> None:
         """Take the lock, or note why not, and sweep what a killed process left behind."""
         try:
-            self.snapshots.mkdir(parents=True, exist_ok=True, mode=0o700)
-            lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            make_folder(self.folder)
+            make_folder(self.snapshots)
+            if self.snapshots.is_symlink():
+                raise EngineFailure(
+                    "bad_adapter",
+                    f"{self.snapshots} is a link, which is not followed: put the folder itself "
+                    "there, or set data_dir to where it lies.",
+                )
+            taken = self._lock.take(LOCK_PATIENCE)
         except OSError as error:
             raise self.disk_failure(error) from error
-        if not self._take(lock):
-            holder = os.pread(lock, 64, 0).decode(errors="replace").strip() or "unknown"
-            os.close(lock)
+        if not taken:
             self.read_only = (
-                f"Another session (process {holder}) is learning in this repository: this one "
-                "can use the adapter but not change it. Close the other session to learn here."
+                f"Another session (process {self._lock.holder()}) is learning in this repository: "
+                "this one can use the adapter but not change it. Close the other session to learn "
+                "here."
             )
             return
-        self._lock = lock
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, str(os.getpid()).encode(), 0)
-        for stale in [*self.snapshots.glob("*.tmp-*"), *self.folder.glob("current.tmp-*")]:
-            if stale.is_dir():
-                shutil.rmtree(stale, ignore_errors=True)
-            else:
-                stale.unlink(missing_ok=True)
-
-    @staticmethod
-    def _take(lock: int) -> bool:
-        """Try the lock, with patience for a process that is just dying."""
-        deadline = time.monotonic() + LOCK_PATIENCE
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                if time.monotonic() > deadline:
-                    return False
-                time.sleep(0.05)
-            else:
-                return True
+        with contextlib.suppress(OSError):  # what cannot be swept today is swept tomorrow
+            for where in ("*.tmp-*", "snapshots/*.tmp-*", "snapshots/*/*.tmp-*"):
+                for stale in list(self.folder.glob(where)):
+                    _remove(stale)
 
     def close(self) -> None:
         """Give the lock back."""
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        self._lock.release()
 
     def require_writable(self) -> None:
-        """Fail in words when another session holds the lock."""
-        if self._lock is None:
-            raise EngineFailure("read_only", self.read_only or "The adapter is read-only here.")
+        """Fail in words when this session does not hold the lock."""
+        if self._lock.held and self.read_only is None:
+            return
+        raise EngineFailure(
+            "read_only",
+            self.read_only
+            or f"The adapter is read-only here: the lock in {self.folder} is not, or no longer, "
+            "this session's. Start the program again to learn.",
+        )
 
     def disk_failure(self, error: OSError) -> EngineFailure:
         """An error of the file system in words."""
@@ -198,43 +129,70 @@ class SnapshotStore:
             f"{self.folder} cannot be written ({error.strerror}), so nothing was changed.",
         )
 
+    def read_failure(self, error: OSError) -> EngineFailure:
+        """That the folder cannot be read, in words."""
+        return EngineFailure(
+            "internal",
+            f"{self.folder} cannot be read ({error.strerror}): see who owns it, or try again.",
+        )
+
     # --- reading ----------------------------------------------------------------------
 
     def current(self) -> str | None:
-        """The name of the current snapshot; None is the model as it came."""
+        """The name of the current snapshot; None is the model as it came.
+
+        Raises ``DamagedPointer``.
+        """
         try:
-            return (self.folder / "current").read_text().strip() or None
-        except FileNotFoundError:
-            return None
+            return read_pointer(self.folder / CURRENT)
+        except DamagedPointer:
+            if self._names() or os.path.lexists(self.folder / CURRENT):
+                raise
+            return None  # nothing was ever learned here
 
     def manifest(self, snapshot: str) -> Manifest:
         """A snapshot's manifest; raises ``DamagedSnapshot``."""
-        if not SNAPSHOT_NAME.fullmatch(snapshot):
-            raise DamagedSnapshot(snapshot)
-        path = self.snapshots / snapshot / MANIFEST
-        try:
-            return Manifest.model_validate_json(path.read_bytes())
-        except (OSError, ValidationError) as error:
-            raise DamagedSnapshot(snapshot) from error
+        return unseal(self._read(snapshot, MANIFEST), snapshot)
 
     def manifests(self) -> Iterator[Manifest]:
         """The manifests that can be read, oldest first."""
-        for name in self._names():
+        try:
+            names = self._names()
+        except OSError as error:
+            raise self.read_failure(error) from error
+        for name in names:
             with contextlib.suppress(DamagedSnapshot):
                 yield self.manifest(name)
 
-    def tensors(self, snapshot: str, file: str = ADAPTER) -> dict[str, Tensor]:
-        """A snapshot's tensors, after comparing their hash; raises ``DamagedSnapshot``."""
+    def tensors(self, snapshot: str, file: FileName = ADAPTER) -> dict[str, Tensor]:
+        """A snapshot's tensors, which are what was written and finite.
+
+        Raises ``DamagedSnapshot``.
+        """
+        from safetensors import SafetensorError
         from safetensors.torch import load
 
         manifest = self.manifest(snapshot)
-        try:
-            data = (self.snapshots / snapshot / file).read_bytes()
-        except OSError as error:
-            raise DamagedSnapshot(snapshot) from error
+        data = self._read(snapshot, file)
         if digest(data) != manifest.files.get(file):
             raise DamagedSnapshot(snapshot)
-        return load(data)
+        try:
+            tensors = load(data)
+        except (SafetensorError, ValueError) as error:
+            raise DamagedSnapshot(snapshot) from error
+        if not all_finite(tensors):
+            raise DamagedSnapshot(snapshot)
+        return tensors
+
+    def _read(self, snapshot: str, file: str) -> bytes:
+        if not SNAPSHOT_NAME.fullmatch(snapshot):
+            raise DamagedSnapshot(snapshot)
+        try:
+            return read_beneath(self.folder, self.snapshots.name, snapshot, file)
+        except OSError as error:
+            if error.errno not in DAMAGE:
+                raise self.read_failure(error) from error
+            raise DamagedSnapshot(snapshot) from error
 
     def optimizer(self, snapshot: str | None) -> dict[str, Tensor] | None:
         """What outlives a lesson beside the adapter; None where there is nothing of the kind."""
@@ -255,34 +213,53 @@ class SnapshotStore:
             yield manifest
             snapshot = manifest.parent
 
-    def intact(self, manifest: Manifest) -> bool:
-        """Whether the tensors of a snapshot are there and what they were."""
+    def intact(self, snapshot: str) -> bool:
+        """Whether every file of a snapshot is there and what it was."""
         try:
-            return not manifest.pruned and bool(self.tensors(manifest.id))
+            manifest = self.manifest(snapshot)
+            return ADAPTER in manifest.files and all(
+                self.tensors(snapshot, file) for file in manifest.files
+            )
         except DamagedSnapshot:
             return False
 
     def newest_intact(self) -> tuple[str | None, list[str]]:
-        """The newest readable snapshot at or before ``current``, and the damaged ones passed."""
+        """The newest whole snapshot at or before ``current``, and what was damaged on the way.
+
+        That is snapshots, and ``current`` where it does not say which one it names.
+        """
         damaged: list[str] = []
-        snapshot = self.current()
-        while snapshot is not None:
+        try:
             try:
-                self.tensors(snapshot)
-            except DamagedSnapshot:
+                snapshot = self.current()
+            except DamagedPointer:
+                damaged.append(CURRENT)
+                snapshot = self._good(before=None)
+            while snapshot is not None and not self.intact(snapshot):
                 damaged.append(snapshot)
                 snapshot = self._parent_of(snapshot)
-            else:
-                break
+        except OSError as error:
+            raise self.read_failure(error) from error
         return snapshot, damaged
 
     def _parent_of(self, snapshot: str) -> str | None:
-        """The parent by the manifest, or where that is damaged the next older snapshot."""
+        """The parent by the manifest, or where that is damaged the last known to be good."""
         try:
             return self.manifest(snapshot).parent
         except DamagedSnapshot:
-            older = [name for name in self._names() if name < snapshot]
-            return older[-1] if older else None
+            return self._good(before=snapshot)
+
+    def _good(self, before: str | None) -> str | None:
+        """What ``good`` names, or where that is of no use the next older snapshot by its number."""
+        try:
+            good = read_pointer(self.folder / GOOD)
+        except DamagedPointer:
+            pass
+        else:
+            if good is None or before is None or good < before:
+                return good
+        older = [name for name in self._names() if before is None or name < before]
+        return older[-1] if older else None
 
     def _names(self) -> list[str]:
         try:
@@ -302,48 +279,110 @@ class SnapshotStore:
         optimizer: dict[str, Tensor] | None = None,
         describe: dict[str, Any],
     ) -> Manifest:
-        """Write a snapshot and make it current; raises ``disk_full`` with nothing changed."""
+        """Write a snapshot and make it current; raises in words with nothing changed."""
         from safetensors.torch import save
 
         self.require_writable()
-        files = {ADAPTER: save(adapter)} | ({OPTIMIZER: save(optimizer)} if optimizer else {})
-        names = self._names()
-        sequence = int(names[-1].split("-")[0]) + 1 if names else 1
-        manifest = Manifest(
-            id=f"{sequence:06d}-{digest(lesson.encode())[:8]}",
-            parent=parent,
-            lesson=lesson,
-            created=time.time(),
-            files={name: digest(data) for name, data in files.items()},
-            **describe,
-        )
-        files[MANIFEST] = manifest.model_dump_json(indent=1).encode()
-        temporary = self.snapshots / f"{manifest.id}.tmp-{uuid.uuid4().hex[:8]}"
-        final = self.snapshots / manifest.id
+        if not all_finite(adapter) or not all_finite(optimizer or {}):
+            raise EngineFailure(
+                "bad_adapter",
+                "The new weights are not finite, so they were not kept and nothing was changed.",
+            )
+        files: dict[FileName, bytes] = {ADAPTER: save(adapter)}
+        if optimizer:
+            files[OPTIMIZER] = save(optimizer)
         try:
-            temporary.mkdir(mode=0o700)
-            for name, data in files.items():
-                write_durably(temporary / name, data)
-            sync_directory(temporary)
-            temporary.rename(final)
-            sync_directory(self.snapshots)
-            self._point(manifest.id)
+            manifest = Manifest(
+                id=f"{self._next_number():06d}-{digest(lesson.encode())[:8]}",
+                parent=parent,
+                lesson=lesson,
+                created=time.time(),
+                files={name: digest(data) for name, data in files.items()},
+                **describe,
+            )
+            self._write(manifest, files)
+            try:
+                self._point(manifest.id, before=parent)
+            except OSError:
+                self._take_away(self.snapshots / manifest.id)
+                raise
         except OSError as error:
-            shutil.rmtree(temporary, ignore_errors=True)
-            if self.current() != manifest.id:
-                shutil.rmtree(final, ignore_errors=True)
             raise self.disk_failure(error) from error
         self.prune(manifest.id)
         return manifest
 
-    def _point(self, snapshot: str | None) -> None:
-        replace_durably(self.folder / "current", f"{snapshot or ''}\n".encode())
+    def _next_number(self) -> int:
+        names = self._names()
+        return int(names[-1].split("-")[0]) + 1 if names else 1
+
+    def _write(self, manifest: Manifest, files: dict[FileName, bytes]) -> None:
+        """Put a snapshot in its place, whole or not at all."""
+        sealed = seal(manifest)
+        unseal(sealed, manifest.id)  # what could not be read again is not written
+        if not os.path.lexists(self.folder / CURRENT):
+            write_pointer(self.folder / CURRENT, None)
+        temporary = self.snapshots / f"{manifest.id}.tmp-{uuid.uuid4().hex[:8]}"
+        final = self.snapshots / manifest.id
+        try:
+            temporary.mkdir(mode=0o700)
+            for name, data in {**files, MANIFEST: sealed}.items():
+                write_durably(temporary / name, data)
+            sync_directory(temporary)
+            temporary.rename(final)
+        except BaseException:
+            _remove(temporary)
+            raise
+        try:
+            sync_directory(self.snapshots)
+        except OSError:
+            self._take_away(final)
+            raise
+
+    @staticmethod
+    def _take_away(snapshot: Path) -> None:
+        """Remove a snapshot that did not become the current one; never a part of it."""
+        temporary = snapshot.with_name(f"{snapshot.name}.tmp-{uuid.uuid4().hex[:8]}")
+        with contextlib.suppress(OSError):
+            snapshot.rename(temporary)
+            _remove(temporary)
+
+    def _point(self, snapshot: str | None, before: str | None) -> None:
+        """Name the current snapshot, and first the way back from it.
+
+        Where that fails the old one stays the current one; where it is not known which of the
+        two is, nothing more is written until the next start has looked.
+        """
+        path = self.folder / CURRENT
+        write_pointer(self.folder / GOOD, before)
+        old, new = self._line(), line_for(snapshot)
+        try:
+            replace_durably(path, new)
+        except OSError as error:
+            if self._line() == new and old is not None:
+                with contextlib.suppress(OSError):
+                    replace_durably(path, old)
+            if old is not None and self._line() == old:
+                raise
+            self.read_only = (
+                f"{self.folder} cannot be written ({error.strerror}), and whether the last change "
+                "was kept is not known: start the program again, and it goes on from what is "
+                "there."
+            )
+            raise EngineFailure("disk_full", self.read_only) from error
+
+    def _line(self) -> bytes | None:
+        """What ``current`` holds; None where it cannot be read."""
+        try:
+            return read_beneath(self.folder, CURRENT)
+        except OSError:
+            return None
 
     def point(self, snapshot: str | None) -> None:
         """Make a snapshot current; None is the model as it came."""
         self.require_writable()
+        older = list(self.chain(snapshot))[1:]
         try:
-            self._point(snapshot)
+            self._point(snapshot, next((m.id for m in older if self.intact(m.id)), None))
         except OSError as error:
             raise self.disk_failure(error) from error
 
@@ -352,35 +391,40 @@ class SnapshotStore:
         self.require_writable()
         manifest = self.manifest(snapshot).model_copy(update={"saved": path})
         try:
-            data = manifest.model_dump_json(indent=1).encode()
-            replace_durably(self.snapshots / snapshot / MANIFEST, data)
+            replace_durably(self.snapshots / snapshot / MANIFEST, seal(manifest))
         except OSError as error:
             raise self.disk_failure(error) from error
 
     def pin(self, snapshot: str | None) -> None:
         """Keep a snapshot, and those before it, until another is pinned or none is."""
+        self.require_writable()
         path = self.folder / PINNED
         try:
             if snapshot is None:
                 path.unlink(missing_ok=True)
             else:
-                replace_durably(path, f"{snapshot}\n".encode())
+                write_pointer(path, snapshot)
         except OSError as error:
             raise self.disk_failure(error) from error
 
     def prune(self, current: str) -> None:
         """Drop the tensors of old snapshots, keeping the last ones and every ``save_every``-th.
 
-        Manifests stay, so that lessons can still be counted and told apart.
+        Manifests stay, so that lessons can still be counted and told apart. Nothing is dropped
+        where it cannot be read what else is to be kept.
         """
-        keep = set(self._names()[-self.keep_last :]) | self._worth_keeping(current)
-        with contextlib.suppress(FileNotFoundError):
-            keep |= self._worth_keeping((self.folder / PINNED).read_text().strip())
-        for name in self._names():
-            if name not in keep:
-                self._drop_tensors(name)
+        with contextlib.suppress(OSError, DamagedPointer, EngineFailure):
+            names = self._names()
+            keep = set(names[-self.keep_last :]) | self._worth_keeping(current)
+            if os.path.lexists(self.folder / GOOD):
+                keep.add(read_pointer(self.folder / GOOD) or "")
+            if os.path.lexists(self.folder / PINNED):
+                keep |= self._worth_keeping(read_pointer(self.folder / PINNED))
+            for name in names:
+                if name not in keep:
+                    self._drop_tensors(name)
 
-    def _worth_keeping(self, newest: str) -> set[str]:
+    def _worth_keeping(self, newest: str | None) -> set[str]:
         """The last of a chain, and every ``save_every``-th of it."""
         chain = list(self.chain(newest))
         depth = len(chain)
@@ -389,13 +433,29 @@ class SnapshotStore:
 
     def _drop_tensors(self, snapshot: str) -> None:
         folder = self.snapshots / snapshot
+        there = [folder / name for name in (ADAPTER, OPTIMIZER) if os.path.lexists(folder / name)]
+        if not there:
+            return
         try:
             manifest = self.manifest(snapshot)
-            if manifest.pruned:
-                return
-            pruned = manifest.model_copy(update={"pruned": True})
-            replace_durably(folder / MANIFEST, json.dumps(pruned.model_dump(mode="json")).encode())
-            for name in manifest.files:
-                (folder / name).unlink(missing_ok=True)
+            if not manifest.pruned:
+                pruned = manifest.model_copy(update={"pruned": True})
+                replace_durably(folder / MANIFEST, seal(pruned))
+            for path in there:
+                path.unlink(missing_ok=True)
         except (OSError, DamagedSnapshot):
             return  # what cannot be pruned today is pruned tomorrow
+
+
+def all_finite(tensors: dict[str, Tensor]) -> bool:
+    """Whether there is no infinity and no NaN in any of them."""
+    return all(bool(tensor.isfinite().all()) for tensor in tensors.values())
+
+
+def _remove(path: Path) -> None:
+    """Remove a file or a folder; what cannot be removed today is swept tomorrow."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)

@@ -6,9 +6,9 @@ from itertools import chain
 
 from ..attempt import Attempt, Commit, Progress
 from ..learner import Learner, LearnSettings
+from ..manifest import Replay
 from ..protocol import Learn, Lesson
 from ..rehearsal import Rehearsal
-from ..snapshots import Replay
 from ..stepper import Stepper
 from .pupils import Denial, Effort, Pupil
 from .world import LONGEST_ANSWER, TOOL_SCHEMAS, World, silent

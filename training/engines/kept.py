@@ -7,11 +7,33 @@ from typing import TYPE_CHECKING
 
 from ..adapter_messages import AdapterSnapshot, Undone, is_import
 from ..engine import EngineFailure
-from ..snapshots import DamagedSnapshot, Manifest, SnapshotStore
+from ..snapshots import CURRENT, DamagedSnapshot, Manifest, SnapshotStore
 
 if TYPE_CHECKING:
     from .adapter import State
     from .policy import Policy
+
+
+def damage_in_words(snapshot: str | None, damaged: Sequence[str]) -> str:
+    """What was damaged on the way to a snapshot, and that it goes on from there; empty if nothing.
+
+    ``damaged`` are snapshots, and ``current`` where it does not say which one it names.
+    """
+    if not damaged:
+        return ""
+    where = f"snapshot {snapshot}" if snapshot else "the model as it came"
+    if damaged[0] == CURRENT:
+        what = "The file that names the current snapshot is damaged"
+        damaged = damaged[1:]
+        more = f", and so {_are(damaged)}" if damaged else ""
+        return f"{what}{more}; going on from {where}, the last known to be good."
+    before = "the snapshot before it" if snapshot and len(damaged) == 1 else where
+    return f"Snapshot{'s' if damaged[1:] else ''} {_are(damaged)} damaged; going on from {before}."
+
+
+def _are(names: Sequence[str]) -> str:
+    few = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if names[3:] else "")
+    return f"{few} {'are' if names[1:] else 'is'}"
 
 
 def listing(store: SnapshotStore, current: str | None) -> tuple[AdapterSnapshot, ...]:
@@ -51,7 +73,7 @@ def newest_before(store: SnapshotStore, chain: Sequence[Manifest], lesson: str) 
     places = [at for at, manifest in enumerate(chain) if manifest.lesson == lesson]
     if not places:
         raise EngineFailure("bad_request", "The adapter does not hold this lesson.")
-    return next((m.id for m in chain[places[-1] + 1 :] if store.intact(m)), None)
+    return next((m.id for m in chain[places[-1] + 1 :] if store.intact(m.id)), None)
 
 
 def stored(store: SnapshotStore, policy: Policy, target: str | None) -> State:

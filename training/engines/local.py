@@ -30,7 +30,7 @@ from ..protocol import (
     Sample,
     ToolSchema,
 )
-from ..snapshots import Manifest, SnapshotStore, safe_name
+from ..snapshots import DamagedSnapshot, Manifest, SnapshotStore, safe_name
 from . import kept
 from .loading import load_model, require_packages
 
@@ -136,26 +136,27 @@ class LocalEngine:
     ) -> tuple[str | None, str]:
         """Put the newest intact snapshot into the adapter; also what the user should know."""
         snapshot, damaged = store.newest_intact()
-        notice = ""
-        if damaged:
-            where = "the snapshot before it" if snapshot else "the model as it came"
-            notice = f"Snapshot {damaged[0]} is damaged; going on from {where}."
-        if snapshot is not None:
-            manifest = store.manifest(snapshot)
-            self._require_fit(manifest, policy, store)
-            state = store.tensors(snapshot)
-            if not adapter.fits(state):
-                raise EngineFailure(
-                    "bad_adapter",
-                    f"The adapter in {store.folder} does not fit the model: move the folder away "
-                    "to start afresh.",
-                )
-            adapter.restore(state)
-        return snapshot, notice
+        notice = kept.damage_in_words(snapshot, damaged)
+        refusal: EngineFailure | None = None
+        for manifest in store.chain(snapshot):
+            try:
+                adapter.restore(self._fitting(manifest, policy, store))
+            except DamagedSnapshot:
+                continue
+            except EngineFailure as failure:
+                refusal = refusal or failure
+                continue
+            if refusal is not None:
+                strange = f"Snapshot {snapshot} was made otherwise than those before it"
+                notice = f"{notice} {strange}; going on from {manifest.id}.".lstrip()
+            return manifest.id, notice
+        if refusal is not None:
+            raise refusal
+        return None, notice
 
     @staticmethod
-    def _require_fit(manifest: Manifest, policy: Policy, store: SnapshotStore) -> None:
-        """Fail in words when the current snapshot was made with other settings or weights."""
+    def _fitting(manifest: Manifest, policy: Policy, store: SnapshotStore) -> State:
+        """The weights of a snapshot; fails in words when it has other settings or weights."""
         for name, word, theirs, ours in kept.differences(manifest, policy):
             again = "" if name == "model" else f"start with {name}={theirs}, or "
             raise EngineFailure(
@@ -163,6 +164,14 @@ class LocalEngine:
                 f"The adapter in {store.folder} has {word} {theirs} and not {ours}: {again}move "
                 "the folder away to start afresh.",
             )
+        state = store.tensors(manifest.id)
+        if not policy.adapter.fits(state):
+            raise EngineFailure(
+                "bad_adapter",
+                f"The adapter in {store.folder} does not fit the model: move the folder away "
+                "to start afresh.",
+            )
+        return state
 
     def _ready(self) -> tuple[Policy, SnapshotStore, Load]:
         if self.policy is None or self.store is None or self._request is None:

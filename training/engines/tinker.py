@@ -134,7 +134,7 @@ class TinkerEngine:
         connection, reader, request = self._ready()
         assert self.store is not None
         snapshot, damaged = self.store.newest_intact()
-        notice = f"Snapshot {damaged[0]} is damaged; going on from before it." if damaged else ""
+        notice = kept.damage_in_words(snapshot, damaged)
         newest = self.store.manifest(snapshot) if snapshot else None
         start = newest.start if newest else ""
         if request.load_checkpoint_path not in (None, start):

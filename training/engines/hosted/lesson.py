@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ... import case as cases
 from ... import objectives
 from ...case import Case, Sampled
+from ...manifest import Replay
 from ...outcome import NOT_FOLLOWED, nothing_to_learn, praise, replay_of
 from ...protocol import (
     Completion,
@@ -19,7 +20,6 @@ from ...protocol import (
     Outcome,
     StepMetrics,
 )
-from ...snapshots import Replay
 from ...stepper import enough_of
 from ..generation import Sampling
 from . import examples

@@ -14,8 +14,8 @@ from torch import Tensor
 from ...anchors import AnswerFile, prompt_key
 from ...bank import PROBES, BankEntry
 from ...guard import complaint
+from ...manifest import Replay
 from ...protocol import GuardReport, ToolSchema
-from ...snapshots import Replay
 from ..generation import Sampling
 from ..rendering import Prompt
 from .reader import Reader
