@@ -8,11 +8,13 @@ anything else ────▶ the session, or the queue until the agent comes to
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
+from textual.css.query import NoMatches
 from textual.widgets import Static
 
 from ...widgets.completions import Completion
@@ -136,6 +138,11 @@ class Outbox(Vertical):
         return self._started and not busy
 
     def _show(self) -> None:
+        # On the way out of the program parts of it are gone already.
+        with suppress(NoMatches):
+            self._fill()
+
+    def _fill(self) -> None:
         if not self.is_attached:
             return
         self.query_one(QueueList).show(self._queue.texts, held=self._queue.held)
