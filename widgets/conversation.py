@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 from textual import events
 from textual.containers import VerticalScroll
 from textual.geometry import NULL_OFFSET, Region, Size, Spacing
 from textual.layout import Layout, WidgetPlacement
 from textual.layouts.stream import StreamLayout
-from textual.reactive import Reactive
+from textual.reactive import Reactive, var
 from textual.widget import Widget
 from typing_extensions import override
 
@@ -33,20 +33,12 @@ from .transcript_model import (
     UserRecord,
     with_output,
 )
-from .transcript_window import Geometry, Window, plan, tail
+from .transcript_window import Geometry, Pin, Window, plan, tail
 
 # Rows that an entry is thought to take until some have been measured.
 FIRST_GUESS = 3.0
 # Entries that arrive faster than they can be laid out: the older ones are let go unseen.
 MOST_WAITING = 80
-
-
-class _Pin(NamedTuple):
-    """An entry that stays in view: how far above the top of the view it begins."""
-
-    slot: Slot[Entry]
-    offset: int
-    inside: bool
 
 
 class _WindowLayout(StreamLayout):
@@ -79,6 +71,9 @@ class Conversation(VerticalScroll, can_focus=True):
         border-subtitle-style: bold;
     }
     """
+
+    held: var[int] = var(0)
+    """How many entries the conversation has, on the screen or not."""
 
     def __init__(
         self,
@@ -205,6 +200,7 @@ class Conversation(VerticalScroll, can_focus=True):
         self._average, self._sure = 0.0, False
         self._set_following(True)
         self._show_tail()
+        self.held = len(self._model)
 
     @property
     def records(self) -> list[Record]:
@@ -323,6 +319,7 @@ class Conversation(VerticalScroll, can_focus=True):
 
     def _add(self, record: Record, number: int | None = None) -> Slot[Entry]:
         slot = self._model.add(record, number)
+        self.held = len(self._model)
         self._came(slot)
         mounted = self._last - self._first
         if self._last < len(self._model) - 1 or not self._edge.is_attached:
@@ -341,6 +338,7 @@ class Conversation(VerticalScroll, can_focus=True):
         if self._first <= index < self._last:
             self._let_go(index, index + 1)
         del self._model.slots[index]
+        self.held = len(self._model)
         self._first -= index < self._first
         self._last -= index < self._last
 
@@ -381,21 +379,21 @@ class Conversation(VerticalScroll, can_focus=True):
         """How many rows an entry takes that is not mounted."""
         return self._average or FIRST_GUESS
 
-    def _pin(self) -> _Pin | None:
+    def _pin(self) -> Pin[Entry] | None:
         """Give the entry at the top of the view, or the one that is nearest to it."""
         top = round(self.scroll_y)
         if self._aim is not None:
-            return _Pin(self._aim, 0, False)
+            return Pin(self._aim, 0, False)
         pin = None
         for index, slot in enumerate(self._placed):
             if slot.widget is not None:
                 start, end = self._edges[index : index + 2]
-                pin = _Pin(slot, top - start, start <= top < end)
+                pin = Pin(slot, top - start, start <= top < end)
                 if end > top:
                     break
         return pin
 
-    def _scroll_while_laying_out(self, pin: _Pin | None) -> None:
+    def _scroll_while_laying_out(self, pin: Pin[Entry] | None) -> None:
         """Take the position along, so that no frame shows the entries elsewhere."""
         if not self._bottom and self._last == len(self._model):
             self._following = True

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
+
+from .transcript_model import Slot
 
 # In heights of the view, on either side of it: less than the first is filled up to the second,
 # and what lies beyond the third is let go.
@@ -18,6 +20,16 @@ NEAR, FILL, FAR = 1.0, 2.0, 3.0
 OPENED = 1.25
 # Entries that have just been mounted may not have their height yet.
 MOST_AT_ONCE = 60
+
+Shown = TypeVar("Shown")
+
+
+class Pin(NamedTuple, Generic[Shown]):
+    """An entry that stays in view: how far above the top of the view it begins."""
+
+    slot: Slot[Shown]
+    offset: int
+    inside: bool
 
 
 class Window(NamedTuple):
