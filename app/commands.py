@@ -25,7 +25,7 @@ class CommandHost(Protocol):
         ...
 
     def show(self, screen: str) -> None:
-        """Open a screen by name: help, metrics, lessons, settings, sessions or rewind."""
+        """Open a screen by name: help, welcome, metrics, lessons, settings and so on."""
         ...
 
     async def clear_conversation(self) -> None:
@@ -74,6 +74,10 @@ class Command:
 
 async def _help(host: CommandHost, _: str) -> None:
     host.show("help")
+
+
+async def _welcome(host: CommandHost, _: str) -> None:
+    host.show("welcome")
 
 
 async def _clear(host: CommandHost, _: str) -> None:
@@ -186,6 +190,7 @@ METRICS_USAGE = "[export [FOLDER]]"
 ADAPTER_USAGE = "[off|on|list|use ID|import PATH]"
 COMMANDS: tuple[Command, ...] = (
     Command("help", "keys and commands", _help),
+    Command("welcome", "the page of the first run: engines, and the keys of a call", _welcome),
     Command("clear", "begin a new conversation; lessons stay learned", _clear),
     Command("compact", "shorten what the model sees; the screen keeps all", _compact),
     Command("sessions", "resume, rename or delete a kept conversation", _sessions),

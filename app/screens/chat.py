@@ -33,6 +33,7 @@ from .desk import DecisionDesk
 from .learning import LearningPanel
 from .outbox import Outbox
 from .transcript import Transcript
+from .welcome import EmptyPage
 
 if TYPE_CHECKING:
     from ..settings import Settings
@@ -145,7 +146,9 @@ class ChatScreen(ChatState):
     def compose(self) -> ComposeResult:
         """The learning panel lies beside the conversation where there is room, else below it."""
         with Vertical(id="main"):
-            yield Conversation()
+            conversation = Conversation()
+            yield conversation
+            yield EmptyPage(self, conversation, self._opening)
             yield LearningPanel(classes="gives-room")
             yield DecisionDesk(arm_delay=self.settings.arm_delay, typing=self._is_typing)
             yield Outbox(self)
@@ -327,6 +330,7 @@ class ChatScreen(ChatState):
     def on_prompt_typed(self, message: Prompt.Typed) -> None:
         """A key in the prompt keeps the keys of a call from arming."""
         message.stop()
+        self.query_one(EmptyPage).written = bool(message.text.strip())
         if not message.text:
             self._last_key = 0.0
             return
@@ -376,7 +380,9 @@ class ChatScreen(ChatState):
 
     async def action_scroll_talk(self, action: str) -> None:
         """Scroll the conversation from wherever the focus is."""
-        await self.query_one(Conversation).run_action(action)
+        page = self.query_one(EmptyPage)
+        shown = page if page.display else self.query_one(Conversation)
+        await shown.run_action(action)
 
     # --- what commands may do -----------------------------------------------------------
 
@@ -390,6 +396,11 @@ class ChatScreen(ChatState):
 
     def _show_help(self) -> None:
         self.app.call_later(self.app.run_action, "app.help")
+
+    def _show_welcome(self) -> None:
+        from .welcome import WelcomeScreen
+
+        self.app.push_screen(WelcomeScreen(self.settings))
 
     def _show_metrics(self) -> None:
         from .metrics import MetricsScreen

@@ -31,7 +31,9 @@ from ..events import AgentEvent, AtRest, TurnFinished, UserSaid
 from ..state import Phase
 from ..store.history import PromptHistory
 from ..store.paths import DataPaths
+from ..welcome_words import example_request
 from .desk import DecisionDesk
+from .welcome import EmptyPage
 
 if TYPE_CHECKING:
     from .chat import ChatScreen
@@ -107,6 +109,8 @@ class Outbox(Vertical):
         """Follow what the agent does."""
         if isinstance(event, (AtRest, TurnFinished)):
             self._files_known = False
+        if isinstance(event, UserSaid):
+            self._chat.query_one(EmptyPage).note_request()
         if isinstance(event, (AtRest, TurnFinished, UserSaid)):
             self._show()
 
@@ -163,6 +167,7 @@ class Outbox(Vertical):
         """Bring the text to where it belongs."""
         message.stop()
         text = message.text
+        self._chat.query_one(EmptyPage).note_action()
         self.run_worker(self._remember(text), group="history", description="keep the history")
         if text.startswith("/"):
             self.run_worker(
@@ -178,8 +183,15 @@ class Outbox(Vertical):
         self._show()
 
     def on_prompt_enter_pressed(self, message: Prompt.EnterPressed) -> None:
-        """Let the messages go that were held."""
+        """Let the messages go that were held; on the first run, write an example request."""
         message.stop()
+        if not self._queue.texts and self._chat.query_one(EmptyPage).offers_example:
+            repository = self._chat.session.repository
+            git = repository is not None and repository.git
+            self.prompt.text = example_request(
+                self._chat.settings.engine, self.prompt.files, git=git
+            )
+            return
         self._queue.release()
         self.come_to_rest()
 

@@ -99,6 +99,11 @@ class DataPaths:
         return self.root / "checkpoints" / safe_name(repository) / place
 
     @property
+    def welcomed(self) -> Path:
+        """An empty file that is there once a first request was sent."""
+        return self.root / "welcomed"
+
+    @property
     def logs(self) -> Path:
         """The folder of the logs."""
         return self.root / "logs"

@@ -49,6 +49,24 @@ def test_the_reference_example(root: Path, environment: dict[str, str]) -> None:
         terminal.process.expect_exact("\x1b[?1049l", timeout=15)
 
 
+def test_the_first_run_begins_with_one_key(root: Path, environment: dict[str, str]) -> None:
+    bare = {**environment, "NO_COLOR": "1"}
+    with Terminal([SCRIPT], cwd=root, env=bare, columns=60, rows=18) as terminal:
+        screen = terminal.wait("Enter     writes an example", 30)
+        assert "● practice  in use" in screen
+        assert "continualcode-tui engine=local model_name=FOLDER" in screen
+        terminal.wait("● ready", 90)
+        terminal.press("enter")
+        terminal.wait("> run the tests", 10)
+        terminal.press("enter")
+        screen = terminal.wait(can_decide, 60, "the proposal")
+        assert "pytest" in screen
+        assert "engine=local" not in screen
+    with Terminal([SCRIPT], cwd=root, env=environment) as terminal:
+        screen = terminal.wait("every key and command", 30)
+        assert "engine=local" not in screen
+
+
 def test_killing_the_worker_costs_nobody_the_conversation(
     root: Path, environment: dict[str, str]
 ) -> None:
