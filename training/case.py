@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -73,7 +73,9 @@ class Case:
     teacher_answers: list[Sampled] = field(default_factory=list)
 
 
-def correction_block(lesson: Lesson, limit: int = SLOT_CHARACTERS) -> str:
+def correction_block(
+    lesson: Lesson, limit: int = SLOT_CHARACTERS, quote: Callable[[str], str] = str
+) -> str:
     """The trailing block with every slot that the lesson fills, each of so many characters."""
     return trailing_block(
         correction=lesson.correction,
@@ -81,6 +83,7 @@ def correction_block(lesson: Lesson, limit: int = SLOT_CHARACTERS) -> str:
         solution=lesson.solution,
         tool_output=lesson.tool_output,
         limit=limit,
+        quote=quote,
     )
 
 
@@ -89,7 +92,7 @@ def fitting_block(policy: Reader, lesson: Lesson) -> tuple[str, Prompt]:
     answer = len(lesson.completion.tokens)
     limit = SLOT_CHARACTERS
     while True:
-        block = correction_block(lesson, limit)
+        block = correction_block(lesson, limit, policy.renderer.quote)
         prompt = policy.renderer.teacher_prompt(lesson.messages, lesson.tools, block)
         if len(prompt) + 2 * answer <= policy.context_tokens or limit <= LEAST_SLOT_CHARACTERS:
             return block, prompt
@@ -101,14 +104,14 @@ def neutral_block(policy: Reader, lesson: Lesson, block: str) -> str:
 
     The notes stay: they are in force whatever the correction says.
     """
-    frame = trailing_block(correction="x", notes=lesson.notes)
+    frame = trailing_block(correction="x", notes=lesson.notes, quote=policy.renderer.quote)
     missing = len(policy.renderer.encode(block)) - len(policy.renderer.encode(frame))
     words = NEUTRAL.split()
     text, index = words[0], 1
     while len(policy.renderer.encode(text)) < missing:
         text += " " + words[index % len(words)]
         index += 1
-    return trailing_block(correction=text, notes=lesson.notes)
+    return trailing_block(correction=text, notes=lesson.notes, quote=policy.renderer.quote)
 
 
 def decisions(tokens: Sequence[int], teacher: Tensor) -> list[int]:

@@ -191,11 +191,27 @@ class Rehearser:
         """Rows of both kinds."""
         rows: list[Row] = []
         if self.end[0] in self.policy.end_tokens:
+            told = self._can_be_told()
             earlier = [row for row in self.earlier if self._fits(row.prompt)]
-            rows = [*self._alike(), *earlier, *self._related(), *self._otherwise()]
+            rows = [*(self._alike() if told else ()), *earlier, *self._related()]
+            rows += self._otherwise() if told else ()
         while rows and self._figures(rows) > MOST_FIGURES:
             rows.pop()
         return Rehearsal(self.policy, rows)
+
+    def _can_be_told(self) -> bool:
+        """Whether the answers' texts have the control tokens that were sampled, and no others.
+
+        One that writes ``<|im_end|>`` as a text into a file cannot be made anew from its text.
+        """
+        control = self.policy.renderer.control
+        pairs = (
+            (self.case.denied.tokens, self.denied),
+            (self.case.teacher_answers[0].tokens, self.wanted),
+        )
+        return all(
+            control(tokens[:-1]) == control(self._encode(text)[:-1]) for tokens, text in pairs
+        )
 
     def _figures(self, rows: Sequence[Row]) -> int:
         return len(rows) * max(len(row.tokens) for row in rows) * self.policy.vocabulary

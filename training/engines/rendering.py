@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..engine import EngineFailure
 from ..protocol import ChatMessage, ToolSchema
+from .quoting import Quoting, control_tokens, pieces
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -57,14 +58,25 @@ def tool_to_dict(tool: ToolSchema) -> dict[str, Any]:
 
 
 class Renderer:
-    """Renders prompts with one tokenizer."""
+    """Renders prompts with one tokenizer; control tokens come from the template alone."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self.tokenizer = tokenizer
+        self._quoting = Quoting(tokenizer)
+        self._control = frozenset(control_tokens(tokenizer))
 
     def encode(self, text: str) -> tuple[int, ...]:
         """Token ids of a text, with no special tokens added."""
-        return tuple(self.tokenizer.encode(text, add_special_tokens=False))
+        parts = (self.tokenizer.encode(each, add_special_tokens=False) for each in pieces(text))
+        return tuple(token for part in parts for token in part)
+
+    def control(self, tokens: Sequence[int]) -> tuple[int, ...]:
+        """The control tokens among some tokens, in their order."""
+        return tuple(token for token in tokens if token in self._control)
+
+    def quote(self, text: str) -> str:
+        """A text as it may stand in a trailing block: what imitates a control token is broken."""
+        return self._quoting.text(text)
 
     def _render(
         self, messages: Sequence[ChatMessage], tools: Sequence[ToolSchema], header: bool
@@ -81,6 +93,9 @@ class Renderer:
 
     def prompt(self, messages: Sequence[ChatMessage], tools: Sequence[ToolSchema]) -> Prompt:
         """The student's prompt."""
+        return self._prompt([self._quoting.message(message) for message in messages], tools)
+
+    def _prompt(self, messages: Sequence[ChatMessage], tools: Sequence[ToolSchema]) -> Prompt:
         from jinja2 import TemplateError
 
         try:
@@ -109,18 +124,19 @@ class Renderer:
     ) -> Prompt:
         """The student's conversation and the trailing block as one more user message.
 
-        Where a template refuses two user messages in a row, or leaves one out, the block is
-        merged into the last user message.
+        The block is ours, and the texts in it are quoted. Where a template refuses two user
+        messages in a row, or leaves one out, it is merged into the last user message.
         """
         from jinja2 import TemplateError
 
-        extended = [*messages, ChatMessage(role="user", content=block)]
+        quoted = [self._quoting.message(message) for message in messages]
+        extended = [*quoted, ChatMessage(role="user", content=block)]
         try:
             if block in self._render(extended, tools, header=True):
-                return self.prompt(extended, tools)
+                return self._prompt(extended, tools)
         except (TemplateError, EngineFailure):
             pass
-        return self.prompt(merge_into_last_user(messages, block), tools)
+        return self._prompt(merge_into_last_user(quoted, block), tools)
 
 
 def merge_into_last_user(messages: Sequence[ChatMessage], block: str) -> list[ChatMessage]:
