@@ -10,9 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..sandbox.environment import NO_TERMINAL
+from ..sandbox.kept import keep as kept
 from ..tools.base import OutputSink
-from ..tools.bash import problem_with, shell
-from ..tools.process import NO_TERMINAL, Finished, child_environment, run_process
+from ..tools.bash import problem_with
+from ..tools.process import Finished, child_environment, run_process
+from ..workspace.programs import find_shell
 
 SHARED_CHARACTERS = 30_000
 """The most characters of a command's output that go to the model."""
@@ -56,11 +59,11 @@ class ShellController:
             return Ran(ok=False, words=problem)
         self._stopped = False
         began = time.monotonic()
+        environment = child_environment(os.environ) if shared else own(os.environ)
         self._task = asyncio.ensure_future(
             run_process(
-                [shell(folder), "-c", command],
+                kept([find_shell(folder), "-c", command], environment),
                 folder=folder,
-                environment=child_environment(os.environ) if shared else own(os.environ),
                 timeout=math.inf,
                 on_output=on_output,
                 keep=min(keep, SHARED_CHARACTERS),

@@ -16,8 +16,9 @@ class Preview:
     """What a call would do, shown before anybody decides.
 
     ``before`` and ``after`` are whole texts of one file for ``kind == "diff"`` (``before`` is
-    None for a new file); ``command`` and ``folder`` are set for ``kind == "command"``; ``text``
-    describes every other call. A call that cannot work has ``problem``, one sentence.
+    None for a new file); ``command`` and ``folder`` are set for ``kind == "command"``, and
+    ``terms`` say behind which boundary it runs; ``text`` describes every other call. A call that
+    cannot work has ``problem``, one sentence.
     """
 
     kind: Literal["diff", "command", "text"]
@@ -27,6 +28,7 @@ class Preview:
     after: str | None = None
     command: str | None = None
     folder: str | None = None
+    terms: str | None = None
     text: str = ""
     problem: str | None = None
 

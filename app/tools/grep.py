@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..sandbox.launch import Launch
 from ..workspace.visible import visible_path
 from ..workspace.workspace import Workspace, WorkspaceError
 from .base import OutputSink, Preview, ToolResult, describe, failure
@@ -89,10 +90,10 @@ class Grep:
         with tempfile.TemporaryFile() as file:
             file.write(json.dumps(job).encode("ascii"))
             file.seek(0)
+            command = [sys.executable, "-I", "-S", "-X", "utf8", str(_CHILD)]
             return await run_process(
-                [sys.executable, "-I", "-S", "-X", "utf8", str(_CHILD)],
+                Launch(command, {"PATH": os.defpath}),
                 folder=Path("/"),
-                environment={"PATH": os.defpath},
                 timeout=self.timeout,
                 on_output=lambda _: None,
                 keep=2_000_000,

@@ -1,4 +1,4 @@
-"""Run a child process: streamed, capped, timed and never left behind."""
+"""Run a child process: streamed, capped and timed."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import asyncio
 import codecs
 import contextlib
 import os
-import re
-import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from ..sandbox.environment import NAME_OF_KEY, NO_TERMINAL
+from ..sandbox.launch import Launch
 from .base import OutputSink
 
 CHUNK = 65_536
@@ -20,19 +20,11 @@ KEEP_CHARACTERS = 30_000
 STREAM_EVERY = 0.1
 STREAM_CHARACTERS = 8_000
 LEFT_OUT = "\n[...]\n"
-TERMINATE_SECONDS = 0.5
 DRAIN_SECONDS = 0.3
 
-_SECRET = re.compile(
-    r"(API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|_KEY$|^KEY$|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE"
-    r"|_PWD$|_PAT$|CREDENTIAL|COOKIE)",
-    re.IGNORECASE,
-)
 _REDIRECTING = frozenset(
     {"BASH_ENV", "ENV", "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "PROMPT_COMMAND"}
 )
-NO_TERMINAL = {"TERM": "dumb", "PAGER": "cat", "GIT_PAGER": "cat", "GIT_TERMINAL_PROMPT": "0"}
-"""What tells programs that nobody can answer them or turn a page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +41,7 @@ def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
     kept = {
         name: value
         for name, value in environment.items()
-        if name not in _REDIRECTING and not _SECRET.search(name)
+        if name not in _REDIRECTING and not NAME_OF_KEY.search(name)
     }
     return kept | NO_TERMINAL
 
@@ -112,10 +104,9 @@ class Stream:
 
 
 async def run_process(
-    command: Sequence[str],
+    launch: Launch,
     *,
     folder: Path,
-    environment: Mapping[str, str],
     timeout: float,  # noqa: ASYNC109 - the process is stopped in stages, not just abandoned
     on_output: OutputSink,
     keep: int = KEEP_CHARACTERS,
@@ -123,18 +114,32 @@ async def run_process(
 ) -> Finished:
     """Run a command in a session of its own and capture what it prints.
 
-    At the time limit, and when this task is cancelled, the whole process group ends. The pipe
-    is ours rather than the process's, so that a descendant that keeps it open delays nobody.
+    At the time limit, when this task is cancelled, and when the command ends, all that it started
+    ends. The pipe is ours rather than the process's, so that a descendant that keeps it open
+    delays nobody.
     """
+    with launch:
+        return await _run(launch, folder, timeout, on_output, keep, stdin)
+
+
+async def _run(
+    launch: Launch,
+    folder: Path,
+    timeout: float,  # noqa: ASYNC109
+    on_output: OutputSink,
+    keep: int,
+    stdin: IO[Any] | int,
+) -> Finished:
     reading, writing = os.pipe()
     try:
         process = await asyncio.create_subprocess_exec(
-            *command,
+            *launch.command,
             cwd=folder,
-            env=dict(environment),
+            env=launch.environment,
             stdin=stdin,
             stdout=writing,
             stderr=writing,
+            pass_fds=launch.fds,
             start_new_session=True,
         )
     except BaseException:
@@ -142,6 +147,7 @@ async def run_process(
         raise
     finally:
         os.close(writing)
+        launch.close_fds()
     capture, stream = Capture(keep), Stream(on_output)
     pump = asyncio.create_task(_pump(reading, capture, stream))
     exit_code: int | None = None
@@ -150,10 +156,10 @@ async def run_process(
             async with asyncio.timeout(timeout):
                 exit_code = await process.wait()
                 await asyncio.wait([pump], timeout=DRAIN_SECONDS)
-        left_behind = await _stop(process)
+        left_behind = await launch.end(process)
         await asyncio.wait([pump], timeout=DRAIN_SECONDS)
     except BaseException:
-        await _stop(process)
+        await launch.end(process)
         raise
     finally:
         pump.cancel()
@@ -183,28 +189,3 @@ async def _pump(reading: int, capture: Capture, stream: Stream) -> None:
             stream.add(rest)
     finally:
         transport.close()
-
-
-async def _stop(process: asyncio.subprocess.Process) -> bool:
-    """End what is left of the process group; tell whether there was anything."""
-    if not _signal(process.pid, signal.SIGTERM):
-        return False
-    try:
-        async with asyncio.timeout(TERMINATE_SECONDS):
-            await process.wait()
-            while _signal(process.pid, 0):  # noqa: ASYNC110 - nothing else says when a group ends
-                await asyncio.sleep(0.02)
-    except TimeoutError:
-        pass
-    finally:
-        _signal(process.pid, signal.SIGKILL)
-    await process.wait()
-    return True
-
-
-def _signal(group: int, number: int) -> bool:
-    try:
-        os.killpg(group, number)
-    except (ProcessLookupError, PermissionError):
-        return False
-    return True

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...training.protocol import ToolCall, ToolSchema
+from ..sandbox.sandbox import Sandbox
 from ..workspace.workspace import Workspace
 from .base import OutputSink, Preview, Tool, ToolResult, failure
 from .bash import Bash
@@ -19,13 +20,16 @@ from .write import Write
 Tools = Mapping[str, Tool]
 
 
-def make_tools(bash_timeout: float = 120.0) -> Tools:
-    """Make the six tools with these settings."""
-    tools: list[Tool] = [Read(), Write(), EditLines(), Glob(), Grep(), Bash(bash_timeout)]
+def make_tools(bash_timeout: float = 120.0, sandbox: Sandbox | None = None) -> Tools:
+    """Make the six tools with these settings; commands run behind ``sandbox``."""
+    bash = Bash(bash_timeout, sandbox)
+    tools: list[Tool] = [Read(), Write(), EditLines(), Glob(), Grep(), bash]
     return {tool.name: tool for tool in tools}
 
 
 TOOLS: Tools = make_tools()
+UNTOLD = frozenset({("bash", "network")})
+"""Arguments that the practice model is not told of: it was trained on the others alone."""
 
 
 def prepare() -> None:
@@ -33,30 +37,48 @@ def prepare() -> None:
     importlib.import_module("jsonschema")
 
 
-def schemas() -> tuple[ToolSchema, ...]:
-    """Return what the model is told about the tools."""
+def schemas(*, whole: bool = False) -> tuple[ToolSchema, ...]:
+    """Return what a model is told about the tools; the practice model not the ``whole``."""
     return tuple(
-        ToolSchema(name=tool.name, description=tool.description, parameters=dict(tool.parameters))
+        ToolSchema(
+            name=tool.name,
+            description=tool.description,
+            parameters=dict(tool.parameters) if whole else _told(tool),
+        )
         for tool in TOOLS.values()
     )
+
+
+def _told(tool: Tool) -> dict[str, Any]:
+    properties: Mapping[str, Any] = tool.parameters["properties"]
+    told = {name: rule for name, rule in properties.items() if (tool.name, name) not in UNTOLD}
+    return {**tool.parameters, "properties": told}
 
 
 def coerce(call: ToolCall) -> ToolCall:
     """Put a call into its plain form: what it means is what it says.
 
     Numbers that were given as digits in a string, or as ``3.0``, become integers; an optional
-    argument that was given as null is left out.
+    argument that was given as null is left out, and so is a switch that is off.
     """
     tool = TOOLS.get(call.name)
     if tool is None:
         return call
     properties: Mapping[str, Any] = tool.parameters["properties"]
-    arguments = {
-        name: _integer(value) if properties.get(name, {}).get("type") == "integer" else value
-        for name, value in call.arguments.items()
-        if value is not None or name in tool.parameters["required"]
-    }
+    required: list[str] = tool.parameters["required"]
+    arguments: dict[str, Any] = {}
+    for name, given in call.arguments.items():
+        kind = properties.get(name, {}).get("type")
+        value = _integer(given) if kind == "integer" else given
+        value = _boolean(given) if kind == "boolean" else value
+        if name in required or not (value is None or (kind == "boolean" and value is False)):
+            arguments[name] = value
     return ToolCall(name=call.name, arguments=arguments)
+
+
+def _boolean(value: Any) -> Any:
+    words = {"true": True, "false": False}
+    return words.get(value.strip().lower(), value) if isinstance(value, str) else value
 
 
 def _integer(value: Any) -> Any:
@@ -104,7 +126,7 @@ def _value(error: Any) -> str:
     """Say what is wrong with one argument's value."""
     name = error.path[0]
     if error.validator == "type":
-        kinds = {"string": "a string", "integer": "a whole number"}
+        kinds = {"string": "a string", "integer": "a whole number", "boolean": "true or false"}
         wanted = kinds.get(error.validator_value, error.validator_value)
         return f'"{name}" must be {wanted}, not {_shown(error.instance)}'
     if error.validator == "minimum":
@@ -121,12 +143,12 @@ def _system(error: OSError) -> str:
     return f"the system refused it: {(error.strerror or 'unknown error').lower()}"
 
 
-def preview(call: ToolCall, workspace: Workspace) -> Preview:
+def preview(call: ToolCall, workspace: Workspace, tools: Tools = TOOLS) -> Preview:
     """Say what a call would do; a call that cannot work has a ``problem``."""
     if problem := validate(call):
         return Preview(kind="text", title=call.name, problem=problem)
     try:
-        return TOOLS[call.name].preview(coerce(call).arguments, workspace)
+        return tools[call.name].preview(coerce(call).arguments, workspace)
     except OSError as error:
         return Preview(kind="text", title=call.name, problem=_system(error))
 

@@ -27,6 +27,11 @@ def find_program(name: str, root: str | Path) -> str | None:
     return None
 
 
+def find_shell(root: str | Path) -> str:
+    """Find the shell that runs commands, never in the repository."""
+    return find_program("bash", root) or "/bin/sh"
+
+
 def lies_below(path: str, root: str | Path) -> bool:
     """Whether a path, or what it links to, is at or below ``root``; below / nothing counts."""
     top = os.path.realpath(root).rstrip("/")
