@@ -76,6 +76,10 @@ Settings, as arguments, as CONTINUALCODE_... variables, or in config.toml:
   auto_approve_readonly=true|false
                                   read, glob and grep run without asking (true)
   bash_timeout=SECONDS            after which a command is stopped (120)
+  sandbox=auto|require|off        commands run behind the best boundary that works,
+                                  only behind the full one, or behind none (auto)
+  sandbox_read=FOLDER:FOLDER      that commands may read below your home
+  sandbox_env=NAME,NAME           further variables that commands get
   worker_command="COMMAND"        e.g. "ssh gpu-box continualcode-tui worker"
   theme=NAME                      the colours: auto, dark, light, high-contrast,
                                   colour-blind-dark|-light, ansi-dark|-light (auto)

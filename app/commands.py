@@ -161,6 +161,10 @@ async def _rules(host: CommandHost, order: str) -> None:
         host.say(f"/rules takes {RULES_USAGE}.", "warning")
 
 
+async def _sandbox(host: CommandHost, _: str) -> None:
+    host.say(host.session.toolbox.gate.words)
+
+
 async def _copy(host: CommandHost, what: str) -> None:
     host.copy(what)
 
@@ -194,6 +198,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("save", "write the adapter as a PEFT folder", _save, "[FOLDER]"),
     Command("adapter", "which adapter answers; switch it", _adapter, ADAPTER_USAGE),
     Command("rules", "which calls run without asking; forget one", _rules, RULES_USAGE),
+    Command("sandbox", "what holds the commands back, and what was tried", _sandbox),
     Command("theme", "change the colours", _theme, "[NAME]"),
     Command("settings", "every setting, what it means and where it comes from", _settings),
     Command("quit", "leave; everything learned is kept", _quit),

@@ -18,10 +18,18 @@ from ..training.protocol import (
     StepMetrics,
 )
 from .agent.proposal import Decision, Proposal
+from .sandbox.gate import Gate
 from .store.display import Shown
 from .tools.base import ToolResult
 
 Severity = Literal["information", "warning", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxTried:
+    """Which boundary commands run behind is known."""
+
+    gate: Gate
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +227,8 @@ class ContextCounted:
 
 
 AgentEvent = (
-    EngineLoading
+    SandboxTried
+    | EngineLoading
     | EngineReady
     | EngineFailed
     | EngineWaiting

@@ -23,6 +23,7 @@ from .events import (
     LessonStarted,
     Notice,
     ProposalMade,
+    SandboxTried,
     ToolFinished,
     TurnFinished,
     TurnSampled,
@@ -200,6 +201,8 @@ class Run:
 
     def _show_progress(self, event: AgentEvent) -> None:
         match event:
+            case SandboxTried(gate=gate):
+                self._tell(gate.words if gate.kind != "bwrap" else "sandbox: bwrap")
             case LessonStarted(attempt=attempt):
                 self._tell("lesson" if attempt == 1 else f"lesson, attempt {attempt}")
             case CallRejected(problem=problem):
@@ -241,4 +244,5 @@ def _proposal(proposal: Proposal, rule: str | None) -> dict[str, Any]:
         "auto": rule,
         "retry": proposal.retry,
         "problem": proposal.preview.problem,
+        "terms": proposal.preview.terms,
     }

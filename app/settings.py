@@ -33,6 +33,7 @@ from ..training.protocol import (
     TeacherKind,
 )
 from .early import SettingsError, usual_config_file
+from .sandbox.gate import Mode as SandboxMode
 from .store.paths import APP_NAME
 
 Notify = Literal["both", "bell", "title", "off"]
@@ -142,6 +143,15 @@ class Settings(BaseSettings):
     bash_timeout: float = Field(default=120, gt=0, le=86400, allow_inf_nan=False)
     """The seconds after which a command is stopped."""
 
+    sandbox: SandboxMode = "auto"
+    """The boundary of commands: the best that works, only the full one, or none."""
+
+    sandbox_read: str | None = None
+    """Folders below your home that commands may read, with `:` between."""
+
+    sandbox_env: str | None = None
+    """Further variables of yours that commands get, with `,` between; a key only if named here."""
+
     worker_command: str | None = None
     """The command that starts the worker, e.g. `ssh gpu-box continualcode-tui worker`."""
 
@@ -223,6 +233,15 @@ class Settings(BaseSettings):
             if getattr(self, name) and self.engine != "tinker":
                 raise ValueError(f"{name} needs engine=tinker beside it")
         return self
+
+    def sandbox_folders(self) -> tuple[Path, ...]:
+        """The folders that commands may read besides what they see anyway."""
+        names = (self.sandbox_read or "").split(os.pathsep)
+        return tuple(Path(name.strip()).expanduser() for name in names if name.strip())
+
+    def sandbox_variables(self) -> tuple[str, ...]:
+        """The variables that commands get besides those that they get anyway."""
+        return tuple(name.strip() for name in (self.sandbox_env or "").split(",") if name.strip())
 
     def worker_argv(self) -> list[str] | None:
         """The worker's command as a list, or None for the usual one."""

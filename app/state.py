@@ -42,5 +42,8 @@ class ChatState(Screen[None]):
     context_used: var[float | None] = var(None)
     """The part of the model's context that the newest prompt took, 0 to 1."""
 
+    gate: var[str] = var("")
+    """Which boundary commands run behind: bwrap, partial or none; empty until it is tried."""
+
     losses: var[tuple[float, ...]] = var(())
     """The loss of every step of the session."""

@@ -24,6 +24,7 @@ class CallPreview:
     after: str | None = None
     command: str | None = None
     folder: str | None = None
+    terms: str | None = None
     text: str = ""
     problem: str | None = None
 
@@ -43,5 +44,7 @@ def preview_widget(
             preview.before, preview.after, preview.path or "", mode=mode, classes="preview"
         )
     if preview.kind == "command":
-        return CommandView(preview.command or "", preview.folder, classes="preview")
+        return CommandView(
+            preview.command or "", preview.folder, terms=preview.terms, classes="preview"
+        )
     return Static(content(preview.text), classes="preview")

@@ -29,7 +29,8 @@ class CommandView(Widget):
     """A command as it would be run: hard lines begin with ``$`` or ``>``, wrapped ones do not.
 
     Control and invisible characters appear as marks, spaces at the end of a line as reversed
-    dots. ``folder`` is the working directory; None leaves that line out.
+    dots. ``folder`` is the working directory and ``terms`` are the boundary that it runs
+    behind; None leaves that line out.
     """
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
@@ -53,6 +54,7 @@ class CommandView(Widget):
         command: str,
         folder: str | None = None,
         *,
+        terms: str | None = None,
         name: str | None = None,
         id: str | None = None,
         classes: str | None = None,
@@ -60,6 +62,7 @@ class CommandView(Widget):
         super().__init__(name=name, id=id, classes=classes)
         self._command = command
         self._folder = folder
+        self._terms = terms
         self._shown = self._colour()
         self._painted: tuple[int, list[Strip]] | None = None
 
@@ -78,7 +81,7 @@ class CommandView(Widget):
         """Give the number of lines at a width."""
         room = max(1, width - len(PROMPT))
         heights = [len(cut_points(line.plain, room)) for line in self._shown]
-        return sum(heights) + (self._folder is not None)
+        return sum(heights) + len(self._heads)
 
     def render_line(self, y: int) -> Strip:
         """Paint one line."""
@@ -92,11 +95,17 @@ class CommandView(Widget):
     @override
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
         """Give the selected text without the signs before the lines."""
-        rows = [] if self._folder is None else [TextRow(f"in {visible(self._folder, keep='')}")]
+        rows = [TextRow(text) for text in self._heads]
         room = max(1, self.size.width - len(PROMPT))
         for shown, text in zip(self._shown, visible(self._command).split("\n"), strict=True):
             rows += wrapped(text, cut_points(shown.plain, room), len(PROMPT))
         return selected_text(rows, selection)
+
+    @property
+    def _heads(self) -> list[str]:
+        """The lines above the command: where it runs, and behind what."""
+        folder = [f"in {visible(self._folder, keep='')}"] if self._folder is not None else []
+        return folder + ([visible(self._terms, keep="")] if self._terms is not None else [])
 
     def _colour(self) -> list[Content]:
         """Give the hard lines of the command with syntax colours."""
@@ -114,10 +123,9 @@ class CommandView(Widget):
         prompt_style = (base + component_style(self, "command--prompt")).rich_style
         mark = component_style(self, "command--mark")
         strips: list[Strip] = []
-        if self._folder is not None:
-            quiet = base + component_style(self, "command--folder")
-            text = Content(f"in {visible(self._folder, keep='')}")
-            strips.append(paint(self, text.truncate(width, ellipsis=True), quiet, width))
+        quiet = base + component_style(self, "command--folder")
+        for text in self._heads:
+            strips.append(paint(self, Content(text).truncate(width, ellipsis=True), quiet, width))
         hard_lines = self._command.split("\n")
         for number, shown in enumerate(self._shown):
             line = _marked(shown, hard_lines[number], mark)

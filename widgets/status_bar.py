@@ -23,15 +23,16 @@ STATE_STYLES: dict[str, str] = {
     "leaving": "$text-warning",
     "failed": "$text-error",
 }
+SHORT_GATES = {"none": "no sandbox", "partial": "partial sandbox"}
 NARROW, SPARK, WIDE = 80, 100, 120
 
 
 class StatusBar(Horizontal):
     """One line that says less where there is less room.
 
-    Under 80 columns: state, lessons and repository. From 80: branch and model. From 100: a
-    sparkline of the loss. From 120: context used. Set the attributes, or
-    ``set_reactive`` / ``data_bind`` them.
+    Under 80 columns: state, lessons, repository and, in a word, the boundary that commands run
+    behind. From 80: branch and model. From 100: a sparkline of the loss. From 120: context used.
+    Set the attributes, or ``set_reactive`` / ``data_bind`` them.
     """
 
     DEFAULT_CSS = """
@@ -59,6 +60,7 @@ class StatusBar(Horizontal):
     lessons: reactive[int] = reactive(0)
     context_used: reactive[float | None] = reactive(None)
     losses: reactive[tuple[float, ...]] = reactive(())
+    gate: reactive[str] = reactive("")
     _finite: Sequence[float] = ()
 
     def compose(self) -> ComposeResult:
@@ -71,7 +73,7 @@ class StatusBar(Horizontal):
         """Fill the bar whenever anything changes."""
         for name in ("repository", "branch", "dirty", "engine", "model", "state", "detail"):
             self.watch(self, name, self._show, init=False)
-        for name in ("lessons", "context_used"):
+        for name in ("lessons", "context_used", "gate"):
             self.watch(self, name, self._show, init=False)
         self.watch(self, "losses", self._show_losses)
         self._show()
@@ -110,7 +112,7 @@ def left_part(bar: StatusBar, width: int) -> Content:
 
 
 def right_part(bar: StatusBar, width: int) -> Content:
-    """Say which model, how many lessons, how much context."""
+    """Say behind which boundary commands run, which model, how many lessons, how much context."""
     parts: list[str] = []
     if width >= NARROW and (bar.model or bar.engine):
         names = [bar.engine, bar.model] if width >= WIDE else [bar.model or bar.engine]
@@ -118,4 +120,9 @@ def right_part(bar: StatusBar, width: int) -> Content:
     parts.append(f"{bar.lessons} lesson{'' if bar.lessons == 1 else 's'}")
     if width >= WIDE and bar.context_used is not None:
         parts.append(f"context {bar.context_used:.0%}")
-    return Content.styled(" · ".join(parts), "$quiet")
+    rest = Content.styled(" · ".join(parts), "$quiet")
+    if not bar.gate:
+        return rest
+    words = f"sandbox: {bar.gate}" if width >= NARROW else SHORT_GATES.get(bar.gate, bar.gate)
+    style = "$quiet" if bar.gate == "bwrap" else "$text-warning"
+    return Content.assemble((one_line(words, 40), style), (" · ", "$quiet"), rest)

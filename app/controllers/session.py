@@ -43,6 +43,7 @@ from .lesson import LessonController
 from .metrics import Metrics
 from .sessions import BUSY, SessionPorts, SessionsController
 from .suite import Forgotten, SuiteController
+from .toolbox import Toolbox
 from .turn import Ports, TurnController, carried
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ class SessionController:
         self._presenter = present
         self._decide = decide
         self._paths = DataPaths(settings.data_dir)
+        self.toolbox = Toolbox(settings, self._present)
         self._engine: EngineController | None = None
         self._journal: Journal | None = None
         self._lessons: LessonController | None = None
@@ -169,9 +171,12 @@ class SessionController:
             on_loaded=self._open_journal,
         )
         self._open_sessions(self.repository, resume)
+        self.toolbox.open(self.repository.root)
         # What the first call needs is imported while the model loads.
-        _, started = await asyncio.gather(
-            asyncio.to_thread(_do_chores, self.repository.root), self._engine.start()
+        _, _, started = await asyncio.gather(
+            asyncio.to_thread(_do_chores, self.repository.root),
+            self.toolbox.ready(),
+            self._engine.start(),
         )
         await self._recover()
         self._check_when_idle()
@@ -428,7 +433,6 @@ class SessionController:
         repository, files, approval = self.repository, self._files, self._approval
         if not (self._engine and self._lessons and approval and repository and files):
             raise RuntimeError("the session has not been started")
-        tools = registry.make_tools(self.settings.bash_timeout)
         room = self.loaded.context_tokens * 3 // 4 if self.loaded else 0
         self._conversation.system = await asyncio.to_thread(read_prompt, repository, room)
         return TurnController(
@@ -437,7 +441,7 @@ class SessionController:
             approval=approval,
             conversation=self._conversation,
             workspace=Workspace(repository.root),
-            tools=tools,
+            tools=await self.toolbox.ready(),
             ports=Ports(self._present, self._decide, self._keep, files.around),
         )
 

@@ -112,7 +112,8 @@ class TurnController:
         self._keep = ports.keep
         self._around = ports.around
         self._tools = tools
-        self._schemas = registry.schemas()
+        loaded = engine.loaded
+        self._schemas = registry.schemas(whole=bool(loaded and loaded.engine != "practice"))
         self._stopped = False
         self._waiting: set[asyncio.Task[Any]] = set()
         self._retry: Completion | None = None
@@ -256,7 +257,7 @@ class TurnController:
         proposal = Proposal(
             number=self._proposals,
             call=call,
-            preview=await asyncio.to_thread(registry.preview, call, self._workspace),
+            preview=await asyncio.to_thread(registry.preview, call, self._workspace, self._tools),
             completion=completion,
             messages=self.conversation.messages(),
             text=text,
@@ -401,7 +402,7 @@ class TurnController:
         correction = describe_edit(proposal.call.arguments, call.arguments)
         self.conversation.add_turn(proposal.text, proposal.call)
         lesson = self._lesson(proposal, "edit", correction, call)
-        shown = await asyncio.to_thread(registry.preview, call, self._workspace)
+        shown = await asyncio.to_thread(registry.preview, call, self._workspace, self._tools)
         executed, _ = await asyncio.gather(
             self._execute(proposal, call, None if shown.problem else shown),
             self._lessons.learn(lesson, show_retry=False),

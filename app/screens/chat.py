@@ -28,7 +28,6 @@ from ..messages import AgentSpoke
 from ..opening import NEW, Opening
 from ..state import ChatState, Phase
 from ..tools.base import ToolResult
-from ..workspace.workspace import Workspace
 from .copying import copied_text
 from .desk import DecisionDesk
 from .learning import LearningPanel
@@ -161,6 +160,7 @@ class ChatScreen(ChatState):
             lessons=ChatState.lessons,
             context_used=ChatState.context_used,
             losses=ChatState.losses,
+            gate=ChatState.gate,
         )
 
     def on_mount(self) -> None:
@@ -223,10 +223,8 @@ class ChatScreen(ChatState):
             self._overview.hear(message.event)
 
     async def _decide(self, proposal: Proposal) -> Decision:
-        repository = self.session.repository
-        root = repository.root if repository else Path.cwd()
         try:
-            return await self.query_one(DecisionDesk).decide(proposal, Workspace(root))
+            return await self.query_one(DecisionDesk).decide(proposal, self.session.toolbox.preview)
         finally:
             # On the way out of the program there may be no prompt any more.
             for prompt in self.query(Prompt):

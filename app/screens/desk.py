@@ -25,7 +25,6 @@ from ..agent.proposal import Approve, Decision, Deny, Edit, Proposal
 from ..controllers.approval import spelled_out
 from ..tools import registry
 from ..tools.base import Preview
-from ..workspace.workspace import Workspace
 
 
 def call_preview(tool: str, preview: Preview) -> CallPreview:
@@ -61,7 +60,7 @@ class DecisionDesk(Vertical):
         self._typing = typing
         self._pending: asyncio.Future[Decision] | None = None
         self._proposal: Proposal | None = None
-        self._workspace: Workspace | None = None
+        self._preview: Callable[[ToolCall], Preview] | None = None
         self._mode: DiffMode = "automatic"
         self.tool_error: str | None = None
 
@@ -84,9 +83,12 @@ class DecisionDesk(Vertical):
         first.focus()
         return True
 
-    async def decide(self, proposal: Proposal, workspace: Workspace) -> Decision:
-        """Show a proposal and wait for the user's decision; cancelled when interrupted."""
-        self._proposal, self._workspace = proposal, workspace
+    async def decide(self, proposal: Proposal, preview: Callable[[ToolCall], Preview]) -> Decision:
+        """Show a proposal and wait for the user's decision; cancelled when interrupted.
+
+        ``preview`` says, in a thread, what a call with edited arguments would do.
+        """
+        self._proposal, self._preview = proposal, preview
         self._pending = asyncio.get_running_loop().create_future()
         panel = ProposalPanel(
             call_preview(proposal.call.name, proposal.preview),
@@ -203,14 +205,14 @@ class DecisionDesk(Vertical):
     async def on_arguments_editor_changed(self, message: ArgumentsEditor.Changed) -> None:
         """Show what the edited call would do."""
         message.stop()
-        if self._proposal is None or self._workspace is None or self.panel is None:
+        if self._proposal is None or self._preview is None or self.panel is None:
             return
         call = self._edited(message.arguments)
         message.editor.use_language(language_of(call))
         if registry.validate(call) is not None:
             self.panel.mark_stale()
             return
-        preview = await asyncio.to_thread(registry.preview, registry.coerce(call), self._workspace)
+        preview = await asyncio.to_thread(self._preview, registry.coerce(call))
         if self.panel is not None:
             await self.panel.show_preview(call_preview(call.name, preview))
 

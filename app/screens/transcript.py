@@ -58,7 +58,10 @@ class Transcript:
                 self._conversation.add_output(text)
             case said.ToolFinished():
                 self._tool_finished(event)
-            case said.EngineLoading() | said.EngineReady() | said.EngineFailed():
+            case (
+                said.SandboxTried() | said.EngineLoading() | said.EngineReady()
+                | said.EngineFailed()
+            ):  # fmt: skip
                 self._engine(event)
             case said.EngineWaiting(message=message):
                 self._screen.set_detail(message)
@@ -185,8 +188,13 @@ class Transcript:
 
     # --- the engine -------------------------------------------------------------------
 
-    def _engine(self, event: said.EngineLoading | said.EngineReady | said.EngineFailed) -> None:
+    def _engine(
+        self,
+        event: said.SandboxTried | said.EngineLoading | said.EngineReady | said.EngineFailed,
+    ) -> None:
         match event:
+            case said.SandboxTried(gate=gate):
+                self._screen.gate = gate.kind
             case said.EngineLoading(message=message, fraction=fraction):
                 part = "" if fraction is None else f" {fraction:.0%}"
                 self._screen.set_phase("loading", f"{message}{part}")
