@@ -215,10 +215,11 @@ def _open_screen(arguments: list[str], opening: Opening) -> int:
     # Nothing that is imported here is garbage; the screen switches the collector on again.
     gc.disable()
     from .early import peek_theme
+    from .guardian import guarded_terminal
     from .terminal import asked_background
 
     theme = peek_theme(arguments, os.environ)
-    with asked_background(wanted=theme == "auto") as background:
+    with guarded_terminal(), asked_background(wanted=theme == "auto") as background:
         from .tui import run
 
         return run(arguments, theme, background, opening)

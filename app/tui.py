@@ -136,7 +136,7 @@ class ContinualCode(ThemedApp):
     def _leave_cleanly_on_signals(self) -> None:
         """Restore the terminal when the program is told to end from outside."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
             loop.add_signal_handler(number, self.exit, 128 + number)
 
     async def action_interrupt_or_quit(self) -> None:
