@@ -282,7 +282,7 @@ class TurnController:
             problem = self.problem_with(proposal, decision)
             if problem is None and isinstance(decision, Approve):
                 now = await self._interruptible(
-                    asyncio.to_thread(registry.preview, proposal.call, self._workspace)
+                    asyncio.to_thread(registry.preview, proposal.call, self._workspace, self._tools)
                 )
                 if now != proposal.preview:
                     proposal = replace(proposal, preview=now)
