@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import os
 import selectors
+import signal
 import sys
 from codecs import getincrementaldecoder
 from collections.abc import Iterable, Iterator
-from typing import Any
+from contextlib import suppress
+from typing import Any, TextIO, cast
 
 from textual._xterm_parser import XTermParser
 from textual.app import App
@@ -74,6 +76,38 @@ class Keyboard:
             yield Paste(text)
 
 
+class LastingFile:
+    """The terminal as a file; what is written to it once it is closed is dropped.
+
+    Else the thread that writes would end, and everybody who waits for it would wait for ever.
+    """
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, text: str) -> int:
+        """Write what can be written."""
+        with suppress(OSError):
+            self._file.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Pass on what can be passed on."""
+        with suppress(OSError):
+            self._file.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+def read_terminal(terminal: int) -> bytes:
+    """Read what was typed; nothing means that the terminal was closed."""
+    try:
+        return os.read(terminal, 4096)
+    except OSError:
+        return b""
+
+
 def listening_driver(background: Background) -> type[Driver]:
     """Make a driver that goes on where the first reading of the keyboard ended."""
 
@@ -83,6 +117,7 @@ def listening_driver(background: Background) -> type[Driver]:
             # Textual paints on standard error, which may be going to a file.
             if sys.__stderr__ is None or not sys.__stderr__.isatty():
                 self._file = sys.__stdout__
+            self._file = cast(TextIO, LastingFile(cast(TextIO, self._file)))
 
         def start_application_mode(self) -> None:
             super().start_application_mode()
@@ -112,8 +147,9 @@ def listening_driver(background: Background) -> type[Driver]:
                 press(background.take_typed())
                 while not self.exit_event.is_set():
                     if selector.select(0.1):
-                        data = os.read(self.fileno, 4096)
+                        data = read_terminal(self.fileno)
                         if not data:
+                            self._app.call_later(self._app.exit, 128 + signal.SIGHUP)
                             return
                         known = background.dark
                         press(background.feed(data))

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..workspace.repository import run_git
+from ..workspace.safe_git import run_git
 from .reach import is_file, is_folder, is_link, is_there
 
 NO_COMMON_FOLDER = b".\n"

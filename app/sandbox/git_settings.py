@@ -6,7 +6,7 @@ import os
 from functools import lru_cache
 from pathlib import Path
 
-from ..workspace.repository import run_git
+from ..workspace.safe_git import run_git
 
 SECTIONS = frozenset(
     {
