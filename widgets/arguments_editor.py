@@ -18,10 +18,12 @@ from textual.widgets import Checkbox, Input, Select, Static, TextArea
 
 from .argument_values import ABSENT, Spec, parse, specs_of, text_of
 from .composer import CodeArea
+from .reading import end_in_view
 from .sanitise import content, original, visible
 
 Validate = Callable[[dict[str, Any]], str | None]
 UNCHANGED = "Nothing is changed yet. Esc goes back to the call, where y approves it as it is."
+UNREAD = "The end of {} has not been on the screen yet; Ctrl+End goes there."
 
 
 class ArgumentField(Vertical):
@@ -50,6 +52,7 @@ class ArgumentField(Vertical):
     def __init__(self, spec: Spec, value: object, language: str | None) -> None:
         super().__init__()
         self.spec = spec
+        self.read = False
         self._first = value
         self._language = language
         self.set_class(self.block, "-block")
@@ -86,8 +89,22 @@ class ArgumentField(Vertical):
         return Input(visible(text, keep="\t"), compact=True)
 
     def on_mount(self) -> None:
-        """Show the label."""
+        """Show the label, and take note of what comes on the screen."""
         self.show(self.value())
+        for area in self.query(CodeArea):
+            self.watch(area, "scroll_y", self._scrolled)
+
+    def on_resize(self) -> None:
+        """Take note of what is on the screen now."""
+        self._scrolled()
+
+    def _scrolled(self) -> None:
+        self.call_after_refresh(self.note_read)
+
+    def note_read(self) -> bool:
+        """Say whether the end of the value has been on the screen; a line always counts."""
+        self.read |= all(end_in_view(area) for area in self.query(CodeArea))
+        return self.read
 
     def text(self) -> str:
         """What the editor holds, as it was meant."""
@@ -138,6 +155,8 @@ class ArgumentsEditor(VerticalScroll, can_focus=False):
 
     ``schema`` is the tool's JSON schema, ``language_hint`` the Pygments name of the language of
     a ``content`` argument, ``validate`` may say in one sentence what is wrong with the whole.
+    It runs only once the end of every argument has been on the screen, here or, where ``read``
+    says so, somewhere else.
     """
 
     @dataclass
@@ -194,16 +213,17 @@ class ArgumentsEditor(VerticalScroll, can_focus=False):
         language_hint: str | None = None,
         *,
         validate: Validate | None = None,
+        read: bool = False,
         title: str = "Edit the call",
-        name: str | None = None,
         id: str | None = None,
         classes: str | None = None,
     ) -> None:
-        super().__init__(name=name, id=id, classes=classes)
+        super().__init__(id=id, classes=classes)
         self._agent_arguments = dict(arguments)
         self._specs = specs_of(schema, self._agent_arguments)
         self._language_hint = language_hint
         self._validate_all = validate
+        self._read = read
         self._change_timer: Timer | None = None
         self._told: dict[str, Any] | None = self._agent_arguments
         self.border_title = Content(visible(title, keep=""))
@@ -282,9 +302,17 @@ class ArgumentsEditor(VerticalScroll, can_focus=False):
         arguments, problem = self.arguments()
         if problem is None and not self.changed:
             problem = UNCHANGED
+        if problem is None:
+            problem = self._unread()
         self._complain(problem)
         if problem is None:
             self.post_message(self.Submitted(self, arguments))
+
+    def _unread(self) -> str | None:
+        unread = [field for field in self.query(ArgumentField) if not field.note_read()]
+        if self._read or not unread:
+            return None
+        return UNREAD.format(unread[0].spec.name)
 
     def action_reset(self) -> None:
         """Put the agent's call back."""

@@ -1,9 +1,11 @@
 """A panel whose keys decide something, and how it tells a deliberate key from a stray one.
 
-* keys arm only after a quiet time (``arm_delay``) since the panel appeared, got the focus, or
-  last saw a key, and every key before that is swallowed and starts the quiet time again;
-* a key that arms counts only if no other key follows at once (``settle``), so that neither a
-  pasted text nor a repeated key decides anything;
+* keys arm only after a quiet time (``arm_delay``) since the panel appeared, came back to the
+  front, got the focus, or last saw a key that means nothing to it, and every key before that is
+  swallowed and starts the quiet time again;
+* a key counts only if none came just before it and no other follows within ``settle``, so that
+  neither a word that is typed, nor a pasted text, nor a repeated key, nor what a terminal
+  answers by itself decides anything;
 * a click or a paste never decides;
 * after a decision was asked for, the panel is shut until ``rearm()``.
 """
@@ -24,6 +26,10 @@ SWALLOWED = frozenset({"enter", "space", "backspace", "delete", "ctrl+j", "ctrl+
 
 SHORTEST = 0.005
 """Seconds below which the quiet time is over."""
+SETTLE = 0.2
+"""Seconds between two keys of somebody who types a word."""
+AFTER_TEXT, AFTER_ANY = 1.75, 0.3
+"""How long after a key that types, and after any other, a key decides nothing, in ``settle``."""
 
 
 class ArmedPanel(VerticalScroll, can_focus=True, can_focus_children=False):
@@ -40,7 +46,7 @@ class ArmedPanel(VerticalScroll, can_focus=True, can_focus_children=False):
         self,
         *,
         arm_delay: float = 0.6,
-        settle: float = 0.06,
+        settle: float = SETTLE,
         clock: Callable[[], float] = monotonic,
         id: str | None = None,
         classes: str | None = None,
@@ -50,7 +56,7 @@ class ArmedPanel(VerticalScroll, can_focus=True, can_focus_children=False):
         self._settle = settle
         self._clock = clock
         self._quiet_since = clock()
-        self._last_key = float("-inf")
+        self._last_key = self._last_text = float("-inf")
         self._ready = False
         self._shut = False
         self._asked: Callable[[], None] | None = None
@@ -67,7 +73,7 @@ class ArmedPanel(VerticalScroll, can_focus=True, can_focus_children=False):
 
     def note_keystroke(self) -> None:
         """Take note that the user typed somewhere: the quiet time begins again."""
-        self._last_key = self._clock()
+        self._last_key = self._last_text = self._clock()
         self.begin_quiet_time()
 
     def begin_quiet_time(self) -> None:
@@ -98,8 +104,9 @@ class ArmedPanel(VerticalScroll, can_focus=True, can_focus_children=False):
         """Decide once it is clear that no other key follows at once."""
         if not self.armed or self._shut:
             return
+        self.forget_asked()
         self._asked = decide
-        self._settle_timer = self.set_timer(self._settle, self._decide)
+        self._settle_timer = self.set_timer(self._settle, self._settled)
 
     def forget_asked(self) -> None:
         """Do not decide what was just asked for."""
@@ -127,11 +134,18 @@ class ArmedPanel(VerticalScroll, can_focus=True, can_focus_children=False):
     def on_key(self, event: events.Key) -> None:
         """Let a key through to its binding only when it is one deliberate press."""
         now = self._clock()
-        follows_at_once = now - self._last_key < self._settle
+        follows_at_once = (
+            now - self._last_key < AFTER_ANY * self._settle
+            or now - self._last_text < AFTER_TEXT * self._settle
+        )
         self._last_key = now
+        asked = self._asked is not None
         if not _is_text(event):
+            if asked:
+                self.begin_quiet_time()
             return
-        early = follows_at_once or not self.armed or self._asked is not None
+        self._last_text = now
+        early = follows_at_once or not self.armed or asked
         if self._shut or early or not self._binds(event.key):
             self.begin_quiet_time()
             event.stop()
@@ -152,9 +166,13 @@ class ArmedPanel(VerticalScroll, can_focus=True, can_focus_children=False):
         elif self.has_focus and not self._shut:
             self.armed = True
 
+    def _settled(self) -> None:
+        # Keys that are on their way already come before this.
+        self.app.call_later(self.call_later, self._decide)
+
     def _decide(self) -> None:
         decide, self._asked = self._asked, None
-        if decide is not None and self.armed and self.has_focus:
+        if decide is not None and self.armed and self.has_focus and self.screen.is_current:
             decide()
 
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from textual.widgets import Static
-
 from .command_view import CommandView
 from .diff import DiffMode, DiffView
-from .sanitise import content, visible
+from .sanitise import visible
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +32,15 @@ class CallPreview:
         name, title = visible(self.tool, keep=""), visible(self.title, keep="")
         return title if title.startswith(name) else f"{name} {title}".rstrip()
 
+    @property
+    def target(self) -> str:
+        """The file that would be changed, where the heading names it in another way."""
+        path = visible(self.path or "", keep="")
+        named = self.heading == path or self.heading.endswith(f" {path}")
+        return "" if named or self.kind != "diff" else path
 
-def preview_widget(
-    preview: CallPreview, mode: DiffMode = "automatic"
-) -> DiffView | CommandView | Static:
+
+def preview_widget(preview: CallPreview, mode: DiffMode = "automatic") -> DiffView | CommandView:
     """Make the widget that shows what a call would do."""
     if preview.kind == "diff":
         return DiffView(
@@ -47,4 +50,4 @@ def preview_widget(
         return CommandView(
             preview.command or "", preview.folder, terms=preview.terms, classes="preview"
         )
-    return Static(content(preview.text), classes="preview")
+    return CommandView(preview.text, shell=False, classes="preview")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from itertools import pairwise
 from typing import ClassVar
 
 from rich.segment import Segment
@@ -18,10 +18,10 @@ from typing_extensions import override
 from ..themes.syntax import SyntaxTheme
 from .cells import cut_points
 from .painting import TextRow, component_style, paint, selectable, selected_text, wrapped
-from .sanitise import MARK, visible
+from .sanitise import MARK, shown_exactly, shown_line, visible
 
-PROMPT, MORE, WRAPPED = "$ ", "> ", "  "
-SPACES_AT_END = re.compile(r" +(?=\n|\Z)")
+SHELL_SIGNS = ("$ ", "> ", "  ")
+PLAIN_SIGNS = ("", "", "")
 LONGEST_HIGHLIGHTED = 20_000
 
 
@@ -29,8 +29,9 @@ class CommandView(Widget):
     """A command as it would be run: hard lines begin with ``$`` or ``>``, wrapped ones do not.
 
     Control and invisible characters appear as marks, spaces at the end of a line as reversed
-    dots. ``folder`` is the working directory and ``terms`` are the boundary that it runs
-    behind; None leaves that line out.
+    dots. ``folder`` is the working directory and ``terms`` are the boundary that it runs behind,
+    both wrapped like the command; None leaves a line out. Where it is no ``shell`` that reads the
+    text there are no signs and no colours.
     """
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
@@ -55,6 +56,7 @@ class CommandView(Widget):
         folder: str | None = None,
         *,
         terms: str | None = None,
+        shell: bool = True,
         name: str | None = None,
         id: str | None = None,
         classes: str | None = None,
@@ -63,6 +65,8 @@ class CommandView(Widget):
         self._command = command
         self._folder = folder
         self._terms = terms
+        self._shell = shell
+        self._signs = SHELL_SIGNS if shell else PLAIN_SIGNS
         self._shown = self._colour()
         self._painted: tuple[int, list[Strip]] | None = None
 
@@ -79,9 +83,9 @@ class CommandView(Widget):
     @override
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         """Give the number of lines at a width."""
-        room = max(1, width - len(PROMPT))
+        room = max(1, width - len(self._signs[0]))
         heights = [len(cut_points(line.plain, room)) for line in self._shown]
-        return sum(heights) + len(self._heads)
+        return sum(heights) + len(self._head_lines(width))
 
     def render_line(self, y: int) -> Strip:
         """Paint one line."""
@@ -95,53 +99,54 @@ class CommandView(Widget):
     @override
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
         """Give the selected text without the signs before the lines."""
-        rows = [TextRow(text) for text in self._heads]
-        room = max(1, self.size.width - len(PROMPT))
+        width = self.size.width
+        rows = [TextRow(line, 0, n > 0) for n, line in enumerate(self._head_lines(width))]
+        room = max(1, width - len(self._signs[0]))
         for shown, text in zip(self._shown, visible(self._command).split("\n"), strict=True):
-            rows += wrapped(text, cut_points(shown.plain, room), len(PROMPT))
+            same = text if len(text) == len(shown.plain) else shown.plain
+            rows += wrapped(same, cut_points(shown.plain, room), len(self._signs[0]))
         return selected_text(rows, selection)
 
-    @property
-    def _heads(self) -> list[str]:
+    def _head_lines(self, width: int) -> list[str]:
         """The lines above the command: where it runs, and behind what."""
-        folder = [f"in {visible(self._folder, keep='')}"] if self._folder is not None else []
-        return folder + ([visible(self._terms, keep="")] if self._terms is not None else [])
+        texts = [f"in {visible(self._folder, keep='')}"] if self._folder is not None else []
+        texts += [visible(self._terms, keep="")] if self._terms is not None else []
+        lines: list[str] = []
+        for text in texts:
+            starts = cut_points(text, max(1, width))
+            lines += [text[start:end] for start, end in pairwise([*starts, len(text)])]
+        return lines
 
     def _colour(self) -> list[Content]:
         """Give the hard lines of the command with syntax colours."""
-        text = SPACES_AT_END.sub(lambda match: "·" * len(match.group()), self._command)
-        shown = visible(text)
+        shown = shown_exactly(self._command)
         spans: list[Span] = []
-        if len(shown) <= LONGEST_HIGHLIGHTED:
+        if self._shell and len(shown) <= LONGEST_HIGHLIGHTED:
             coloured = highlight(shown, language="bash", theme=SyntaxTheme)
             spans = [span for span in coloured.spans if span.style != "$text"]
         return Content(shown, spans=spans).split("\n", allow_blank=True)
 
     def _paint(self, width: int) -> list[Strip]:
         base = self.visual_style
-        room = max(1, width - len(PROMPT))
+        room = max(1, width - len(self._signs[0]))
         prompt_style = (base + component_style(self, "command--prompt")).rich_style
         mark = component_style(self, "command--mark")
         strips: list[Strip] = []
         quiet = base + component_style(self, "command--folder")
-        for text in self._heads:
-            strips.append(paint(self, Content(text).truncate(width, ellipsis=True), quiet, width))
+        strips += [paint(self, Content(line), quiet, width) for line in self._head_lines(width)]
         hard_lines = self._command.split("\n")
         for number, shown in enumerate(self._shown):
             line = _marked(shown, hard_lines[number], mark)
             starts = cut_points(line.plain, room)
             pieces = line.divide(starts[1:]) if len(starts) > 1 else [line]
             for i, piece in enumerate(pieces):
-                sign = (PROMPT if number == 0 else MORE) if i == 0 else WRAPPED
+                sign = self._signs[(number > 0) if i == 0 else 2]
                 strips.append(paint(self, piece, base, width, [Segment(sign, prompt_style)]))
         return strips
 
 
-def _marked(line: Content, hard_line: str, mark: Style) -> Content:
+def _marked(shown: Content, hard_line: str, mark: Style) -> Content:
     """Lay the mark style over every mark and over the dots that stand for spaces at the end."""
-    for match in MARK.finditer(line.plain):
-        line = line.stylize(mark, *match.span())
-    spaces = len(hard_line) - len(hard_line.rstrip(" "))
-    if spaces:
-        line = line.stylize(mark, len(line.plain) - spaces, len(line.plain))
-    return line
+    spans = [Span(*match.span(), mark) for match in MARK.finditer(shown.plain)]
+    end = shown_line(hard_line)[1]
+    return Content(shown.plain, spans=[*shown.spans, *spans, Span(end, len(shown), mark)])

@@ -174,6 +174,8 @@ class CodeArea(TextArea):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+g", "external_editor", "Editor", show=False, id="code.editor"),
+        Binding("ctrl+home", "to_start", "The beginning", show=False, id="code.start"),
+        Binding("ctrl+end", "to_end", "The end", show=False, id="code.end"),
     ]
 
     DEFAULT_CSS = """
@@ -237,6 +239,14 @@ class CodeArea(TextArea):
         """Ask for an editor of the user's own."""
         suffix = suffix_of(self._code_language)
         self.post_message(EditorRequested(self, self.value, suffix))
+
+    def action_to_start(self) -> None:
+        """Go to the beginning of the text."""
+        self.move_cursor((0, 0))
+
+    def action_to_end(self) -> None:
+        """Go to the end of the text."""
+        self.move_cursor(self.document.end)
 
     @override
     def get_line(self, line_index: int) -> Text:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import accumulate
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from textual import events, work
 from textual.content import Content
 from textual.geometry import Size
+from textual.message import Message
 from textual.selection import Selection
 from textual.strip import Strip
 from textual.widget import Widget
 from typing_extensions import override
 
 from .diff_painting import SIGN_WIDTH, Colours, RowPainter, highlight_lines
-from .diff_rows import Diff, folded, make_diff
+from .diff_rows import Diff, Row, make_diff, unfolded
 from .painting import TextRow, selectable, selected_text
 from .sanitise import visible
 from .split_diff import Pair, paint_split, paired, split_height
@@ -24,8 +27,22 @@ DiffMode = Literal["automatic", "unified", "split"]
 
 # The width of a diff in a panel of 120 columns, less its border, padding and scrollbar.
 SPLIT_FROM = 115
-# Beyond this many characters Pygments reads in a thread.
+# Beyond this many characters comparing, measuring and colouring happen in a thread.
 LONGEST_AT_ONCE = 20_000
+# So many pairs of changed lines are compared at once at most.
+MOST_AT_ONCE = 250_000
+# Folds of more lines than this stay closed.
+MOST_OPENED = 5_000
+COMPARING = "comparing…"
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Where the rows of a diff lie at one width; ``starts`` are lines, ``height`` all of them."""
+
+    blocks: Sequence[Pair] = ()
+    starts: Sequence[int] = ()
+    height: int = 0
 
 
 class DiffView(Widget):
@@ -36,6 +53,12 @@ class DiffView(Widget):
     ``mode`` is how it is laid out: automatic means split where there is room and there are two
     sides to compare.
     """
+
+    @dataclass
+    class LaidOut(Message):
+        """A long diff has found its height, and can now be read to its end."""
+
+        view: DiffView
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "diff--absent",
@@ -89,22 +112,28 @@ class DiffView(Widget):
         self._around = context
         self._show_summary = show_summary
         self._mode: DiffMode = mode
-        self._layout_width = -1
-        self._blocks: list[Pair] = []
-        self._starts: list[int] = []
-        self._heights = 0
+        self._layout = _Layout()
+        self._laid_out: object = None
+        self._asked_for: object = None
         self._strips: dict[int, list[Strip]] = {}
         self._set(before, after, path)
 
     @property
     def diff(self) -> Diff:
-        """The rows that are shown."""
-        return self._diff
+        """The rows that are shown; none while the texts are still compared."""
+        return self._diff or Diff((), 0, 0, (COMPARING,))
+
+    @property
+    def ready(self) -> bool:
+        """Whether all of the diff is laid out, so that it can be read to its end."""
+        width, height = self.size
+        laid_out = self._diff is not None and self._laid_out == self._wanted_layout(width)
+        return laid_out and height >= max(1, self._layout.height + self._show_summary)
 
     @property
     def summary(self) -> str:
         """What changes, in a few words; a change without effect is said too."""
-        return self._diff.summary
+        return self.diff.summary
 
     @property
     def mode(self) -> DiffMode:
@@ -119,7 +148,7 @@ class DiffView(Widget):
     @property
     def folds(self) -> bool:
         """Whether unchanged lines are folded, or would be if they were not opened."""
-        return any(row.kind == "fold" for row in self._diff.rows)
+        return any(row.kind == "fold" for row in self.diff.rows)
 
     def show(self, before: str | None, after: str | None, path: str | None = None) -> None:
         """Show another diff, keeping the path unless one is given."""
@@ -130,7 +159,7 @@ class DiffView(Widget):
         """On which line of the widget the first change lies, from a new line number on."""
         changes = [
             (start + self._show_summary, row.new or row.old or 0)
-            for start, pair in zip(self._starts, self._blocks, strict=True)
+            for start, pair in zip(self._layout.starts, self._layout.blocks, strict=True)
             if (row := pair.right or pair.left) is not None and row.kind in ("added", "removed")
         ]
         later = [y for y, number in changes if number >= line]
@@ -148,8 +177,8 @@ class DiffView(Widget):
 
     def open_or_fold(self) -> None:
         """Open every fold, or fold again where all are open."""
-        folds = {row.old for row in self._diff.rows if row.kind == "fold"}
-        self._opened = set() if folds <= self._opened else folds
+        folds = {row.old for row in self.diff.rows if _opens(row)}
+        self._opened = frozenset() if folds <= self._opened else frozenset(folds)
         self._lay_out_again()
 
     def notify_style_update(self) -> None:
@@ -161,16 +190,16 @@ class DiffView(Widget):
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         """Give the number of lines at a width."""
         self._lay_out(width)
-        return max(1, self._heights)
+        return max(1, self._layout.height + self._show_summary)
 
     def on_click(self, event: events.Click) -> None:
         """Open the fold that was clicked."""
         offset = event.get_content_offset(self)
         at = self._block_at(offset.y) if offset is not None else None
-        row = self._blocks[at].left if at is not None else None
-        if row is not None and row.kind == "fold":
+        row = self._layout.blocks[at].left if at is not None else None
+        if row is not None and _opens(row):
             event.stop()
-            self._opened.add(row.old)
+            self._opened |= {row.old}
             self._lay_out_again()
 
     def render_line(self, y: int) -> Strip:
@@ -182,9 +211,9 @@ class DiffView(Widget):
         """Give the selected text; where it lies in one column, without line numbers and signs."""
         width = self.size.width
         self._lay_out(width)
-        rows = [TextRow(self._diff.summary)] if self._show_summary else []
+        rows = [TextRow(self.diff.summary)] if self._show_summary else []
         gutter = 2 * self._digits + 2 + SIGN_WIDTH
-        for pair in self._blocks:
+        for pair in self._layout.blocks:
             if self._is_split(width) or pair.left is None or _is_fold(pair):
                 rows += [TextRow(strip.text.rstrip()) for strip in self._paint(pair, width)]
             else:
@@ -201,24 +230,52 @@ class DiffView(Widget):
             return Strip.blank(width, self.rich_style)
         if index not in self._strips:
             self._highlight()
-            self._strips[index] = self._paint(self._blocks[index], width)
-        return self._strips[index][y - self._show_summary - self._starts[index]]
+            self._strips[index] = self._paint(self._layout.blocks[index], width)
+        return self._strips[index][y - self._show_summary - self._layout.starts[index]]
 
     # --- laying out -------------------------------------------------------------------
+
+    def on_mount(self) -> None:
+        """Compare long texts now that there is somewhere to show them."""
+        self._compare()
 
     def _set(self, before: str | None, after: str | None, path: str) -> None:
         self._path = path
         self._before, self._after = before, after
-        self._diff = make_diff(before, after, self._around)
-        self._opened: set[int | None] = set()
-        whole = self._diff.whole
-        numbers = [number for row in whole for number in (row.old, row.new) if number]
-        self._digits = len(str(max(numbers, default=1)))
-        self._painter = RowPainter(self, mark_endings=any(row.ending_changed for row in whole))
+        self._opened: frozenset[int | None] = frozenset()
         self._colours: Colours | None = None
+        self._long = _is_long(before or "", after or "")
+        self._take(None if self._long else make_diff(before, after, self._around))
+        if self.is_mounted:
+            self._compare()
+
+    def _take(self, diff: Diff | None) -> None:
+        self._diff = diff
+        self._digits = len(str(self.diff.last_number))
+        self._painter = RowPainter(
+            self,
+            mark_endings=any(row.ending_changed for row in self.diff.rows),
+            mixed_endings=self.diff.mixed_endings,
+        )
+        self._laid_out = None
+        self._layout = _Layout()
+
+    def _compare(self) -> None:
+        if self._diff is None:
+            self._compare_in_thread(self._before, self._after)
+
+    @work(thread=True, group="compare", exit_on_error=False, description="compare two texts")
+    def _compare_in_thread(self, before: str | None, after: str | None) -> None:
+        diff = make_diff(before, after, self._around)
+        self.app.call_from_thread(self._compared, before, after, diff)
+
+    def _compared(self, before: str | None, after: str | None, diff: Diff) -> None:
+        if (before, after) == (self._before, self._after) and self._diff is None:
+            self._take(diff)
+            self._lay_out_again()
 
     def _lay_out_again(self) -> None:
-        self._layout_width = -1
+        self._laid_out = None
         self.refresh(layout=True)
 
     def _is_split(self, width: int) -> bool:
@@ -229,37 +286,45 @@ class DiffView(Widget):
     def _automatically_split(self, width: int) -> bool:
         return width >= SPLIT_FROM and bool(self._before) and bool(self._after)
 
+    def _wanted_layout(self, width: int) -> object:
+        return (self._diff, width, self._is_split(width), self._opened)
+
     def _lay_out(self, width: int) -> None:
-        if width == self._layout_width:
+        """Find out where the rows lie, at once or, for long texts, a little later."""
+        wanted = self._wanted_layout(width)
+        if wanted == self._laid_out or self._diff is None:
             return
-        self._layout_width = width
+        split, job = self._is_split(width), (self._diff, self._painter, self._digits, width)
+        if not self._long:
+            self._use_layout(wanted, _lay_out(*job, split, self._opened))
+        elif wanted != self._asked_for:
+            self._asked_for = wanted
+            self._lay_out_in_thread(wanted, *job, split, self._opened)
+
+    @work(thread=True, group="lay out", exit_on_error=False, description="lay a diff out")
+    def _lay_out_in_thread(self, wanted: object, *job: Any) -> None:
+        self.app.call_from_thread(self._laid_out_in_thread, wanted, _lay_out(*job))
+
+    def _laid_out_in_thread(self, wanted: object, layout: _Layout) -> None:
+        if wanted == self._asked_for:
+            self._use_layout(wanted, layout)
+            self.refresh(layout=True)
+            self.post_message(self.LaidOut(self))
+
+    def _use_layout(self, wanted: object, layout: _Layout) -> None:
+        self._laid_out, self._layout = wanted, layout
         self._strips.clear()
-        rows = self._diff.rows
-        if self._opened:
-            rows = tuple(folded(self._diff.whole, self._around, self._opened))
-        if self._is_split(width):
-            self._blocks = list(paired(rows))
-            heights = [
-                1 if _is_fold(pair) else split_height(self._painter, pair, self._digits, width)
-                for pair in self._blocks
-            ]
-        else:
-            room = width - 2 * self._digits - 2 - SIGN_WIDTH
-            self._blocks = [Pair(row, None) for row in rows]
-            heights = [1 if row.kind == "fold" else self._painter.height(row, room) for row in rows]
-        self._starts = [0, *accumulate(heights)]
-        self._heights = self._starts.pop() + self._show_summary
 
     def _block_at(self, y: int) -> int | None:
         y -= self._show_summary
-        if not self._starts or not 0 <= y < self._heights - self._show_summary:
+        if not self._layout.starts or not 0 <= y < self._layout.height:
             return None
-        return bisect_right(self._starts, y) - 1
+        return bisect_right(self._layout.starts, y) - 1
 
     # --- painting ---------------------------------------------------------------------
 
     def _summary_line(self, width: int) -> Strip:
-        words = visible(self._diff.summary)
+        words = visible(self.diff.summary)
         if self._mode != "automatic":
             words = f"{words} · {self._mode}" if words else self._mode
         return self._painter.paint_words(Content(words), width, "summary")
@@ -267,7 +332,8 @@ class DiffView(Widget):
     def _paint(self, pair: Pair, width: int) -> list[Strip]:
         row = pair.left
         if row is not None and row.kind == "fold":
-            words = f"{' ' * (self._digits - 1)}⋯ {row.hidden} unchanged lines · x opens"
+            opens = " · x opens" if _opens(row) else ""
+            words = f"{' ' * (self._digits - 1)}⋯ {row.hidden} unchanged lines{opens}"
             return [self._painter.paint_words(Content(words), width, "fold")]
         if self._is_split(width) or row is None:
             return paint_split(self._painter, pair, self._digits, width)
@@ -299,6 +365,39 @@ class DiffView(Widget):
             self._colours = self._painter.colours = colours
             self._strips.clear()
             self.refresh()
+
+
+def _lay_out(
+    diff: Diff,
+    painter: RowPainter,
+    digits: int,
+    width: int,
+    split: bool,
+    opened: frozenset[int | None],
+) -> _Layout:
+    """Find out where the rows of a diff lie at a width."""
+    rows = tuple(unfolded(diff, opened)) if opened else diff.rows
+    if split:
+        blocks = list(paired(rows))
+        heights = [
+            1 if _is_fold(pair) else split_height(painter, pair, digits, width) for pair in blocks
+        ]
+    else:
+        room = width - 2 * digits - 2 - SIGN_WIDTH
+        blocks = [Pair(row, None) for row in rows]
+        heights = [1 if row.kind == "fold" else painter.height(row, room) for row in rows]
+    *starts, height = accumulate(heights, initial=0)
+    return _Layout(blocks, starts, height)
+
+
+def _is_long(before: str, after: str) -> bool:
+    """Say whether comparing two texts may take longer than a frame."""
+    lines = (before.count("\n") + 1) * (after.count("\n") + 1)
+    return len(before) + len(after) > LONGEST_AT_ONCE or lines > MOST_AT_ONCE
+
+
+def _opens(row: Row) -> bool:
+    return row.kind == "fold" and row.hidden <= MOST_OPENED
 
 
 def _is_fold(pair: Pair) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from rich.segment import Segment
 from textual.content import Content, Span
 from textual.highlight import highlight
@@ -16,7 +14,7 @@ from .cells import cut_points
 from .diff_rows import Row, split_lines
 from .languages import language_of_path
 from .painting import TextRow, component_style, paint, wrapped
-from .sanitise import HARMLESS, mark_of
+from .sanitise import HARMLESS, LOOKALIKE, mark_of
 
 Colours = tuple[list[Content], list[Content]]
 
@@ -26,7 +24,9 @@ TAB = 4
 # Beyond this many characters Pygments, which reads about 200 kB a second, is spared the work.
 LONGEST_HIGHLIGHTED = 300_000
 ENDING_MARKS = {"\r\n": "⟨CR⟩⟨LF⟩", "\n": "⟨LF⟩", "\r": "⟨CR⟩"}
-TRAILING = re.compile(r" +\Z")
+NO_ENDING = " ⟵ no newline at the end"
+# Of a line that stays or goes no more characters are shown.
+LONGEST_UNWRITTEN = 10_000
 
 
 class RowPainter:
@@ -35,9 +35,10 @@ class RowPainter:
     ``colours`` are the coloured lines of both sides, empty as long as they are not known.
     """
 
-    def __init__(self, widget: Widget, *, mark_endings: bool) -> None:
+    def __init__(self, widget: Widget, *, mark_endings: bool, mixed_endings: bool = False) -> None:
         self._widget = widget
         self._mark_endings = mark_endings
+        self._mixed_endings = mixed_endings
         self.colours: Colours = ([], [])
 
     def style(self, *names: str) -> Style:
@@ -79,7 +80,9 @@ class RowPainter:
 
     def _ending(self, row: Row) -> str:
         if row.ending == "":
-            return " ⟵ no newline at the end"
+            return NO_ENDING
+        if row.kind in ("added", "removed") and self._mixed_endings and row.ending != "\n":
+            return ENDING_MARKS[row.ending]
         return ENDING_MARKS[row.ending] if row.ending_changed and self._mark_endings else ""
 
     def _coloured(self, row: Row) -> Content:
@@ -121,27 +124,51 @@ def highlight_lines(text: str, path: str) -> list[Content]:
 
 
 def _display(row: Row) -> tuple[str, list[int] | None]:
-    return _expand(row.text, row.kind in ("added", "removed"))
+    changed = row.kind in ("added", "removed")
+    if row.kind != "added" and len(row.text) > LONGEST_UNWRITTEN:
+        # Nothing of it would be written, so that it need not be read to its end.
+        left_out = len(row.text) - LONGEST_UNWRITTEN
+        text, offsets = _expand(row.text[:LONGEST_UNWRITTEN], changed)
+        ends = [len(text)] * left_out
+        return f"{text} … {left_out} more characters", [*(offsets or range(len(text) + 1)), *ends]
+    return _expand(row.text, changed)
 
 
-def _expand(text: str, mark_spaces: bool) -> tuple[str, list[int] | None]:
+def _expand(text: str, changed: bool) -> tuple[str, list[int] | None]:
     """Give a line as it is shown and, where that moved characters, each one's new offset.
 
     Tabs are spaces up to the next tab stop. On changed rows tabs are arrows and spaces at the
-    end are dots, so that a change of white space can be seen; lengths stay the same.
+    end are dots, so that a change of white space can be seen. What the text itself has of these
+    signs is marked there, so that two changes never look the same.
     """
     if HARMLESS.fullmatch(text):
-        if mark_spaces and text.endswith(" "):
-            text = TRAILING.sub(lambda spaces: "·" * len(spaces.group()), text)
+        if changed and text.endswith(" "):
+            text = text.rstrip(" ").ljust(len(text), "·")
         return text, None
     shown: list[str] = []
     offsets = [0]
-    for character in text:
+    end = len(text.rstrip(" ·")) if changed else len(text)
+    for at, character in enumerate(text):
         if character == "\t":
             size = TAB - offsets[-1] % TAB
-            mark = "→" + " " * (size - 1) if mark_spaces else " " * size
+            mark = "→" + " " * (size - 1) if changed else " " * size
+        elif at >= end and character == " ":
+            mark = "·"
+        elif (
+            (changed and character == "→" and _like_a_tab(text, at, offsets[-1]))
+            or character == "⟵"
+            or (at >= end and character == "·")
+            or (character == "⟨" and LOOKALIKE.match(text, at))
+        ):
+            mark = f"⟨U+{ord(character):04X}⟩"
         else:
             mark = mark_of(character)
         shown.append(mark)
         offsets.append(offsets[-1] + len(mark))
     return "".join(shown), offsets
+
+
+def _like_a_tab(text: str, at: int, column: int) -> bool:
+    """Say whether an arrow and what follows would look like a tab."""
+    spaces = TAB - column % TAB - 1
+    return at + 1 == len(text) or text.startswith(" " * spaces, at + 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Literal, NamedTuple
@@ -19,6 +19,8 @@ ALIKE = 0.4
 # Beyond this many line pairs the changed region is shown as one replacement.
 MOST_PAIRS = 25_000_000
 LONGEST_LINE = 2_000
+# Beyond this much work, in pairs of characters, changed characters are not marked any more.
+MOST_COMPARED = 20_000_000
 
 
 class Line(NamedTuple):
@@ -51,20 +53,28 @@ class Row:
 class Diff:
     """The rows of a diff and what can be said about it in a few words.
 
-    ``rows`` has the unchanged lines far from a change folded, ``whole`` has every line.
+    ``rows`` has the unchanged lines far from a change folded. ``mixed_endings`` says that the
+    lines of the new text do not all end alike; ``last_number`` is the highest line number.
     """
 
     rows: tuple[Row, ...]
     added: int
     removed: int
     facts: tuple[str, ...]
-    whole: tuple[Row, ...] = ()
+    mixed_endings: bool = False
+    last_number: int = 1
+    before: str = ""
 
     @property
     def summary(self) -> str:
         """Say in one line how much changes."""
         counts = f"+{self.added} −{self.removed}" if self.added or self.removed else ""
         return " · ".join(part for part in (counts, *self.facts) if part)
+
+    @property
+    def whole(self) -> tuple[Row, ...]:
+        """The rows with every fold open."""
+        return tuple(unfolded(self, {row.old for row in self.rows if row.kind == "fold"}))
 
 
 def split_lines(text: str) -> list[Line]:
@@ -76,46 +86,158 @@ def split_lines(text: str) -> list[Line]:
 
 
 def make_diff(before: str | None, after: str | None, context: int = 3) -> Diff:
-    """Compare two texts; None stands for a file that is not there."""
-    old, new = split_lines(before or ""), split_lines(after or "")
-    rows: list[Row] = []
+    """Compare two texts; None stands for a file that is not there.
+
+    What both begin and end with is split into lines only near a change, so that a small change
+    of a large file takes little.
+    """
+    old_text, new_text = before or "", after or ""
+    head, tail = common_ends(old_text, new_text)
+    old = split_lines(old_text[head : len(old_text) - tail])
+    new = split_lines(new_text[head : len(new_text) - tail])
+    blocks: list[_Block | _Change] = [_Block(count_lines(old_text[:head]), _last(old_text, head))]
     for tag, old_from, old_to, new_from, new_to in opcodes(old, new):
         if tag == "equal":
-            rows += [
-                Row("context", old_from + i + 1, new_from + i + 1, *old[old_from + i])
-                for i in range(old_to - old_from)
-            ]
+            blocks.append(_Block(old_to - old_from, old[old_from:old_to].__getitem__))
         else:
-            rows += _replacement(old[old_from:old_to], new[new_from:new_to], old_from, new_from)
+            blocks.append(_Change(old[old_from:old_to], new[new_from:new_to]))
+    start = len(old_text) - tail
+    blocks.append(_Block(count_lines(old_text[start:]), _first(old_text, start, context + 1)))
+    rows = tuple(_rows(_merged(blocks), context))
     return Diff(
-        tuple(folded(rows, context)),
+        rows,
         sum(row.kind == "added" for row in rows),
         sum(row.kind == "removed" for row in rows),
         tuple(facts(before, after)),
-        tuple(rows),
+        mixed_endings=len(endings(new_text)) > 1,
+        last_number=max((_last_number(row) for row in rows), default=1),
+        before=old_text,
     )
 
 
-def opcodes(old: list[Line], new: list[Line]) -> Iterator[tuple[str, int, int, int, int]]:
-    """Give difflib's opcodes, with the common head and tail taken off first."""
-    head = 0
+def _last_number(row: Row) -> int:
+    return max(row.old or 1, row.new or 1) + max(row.hidden - 1, 0)
+
+
+class _Block(NamedTuple):
+    """Unchanged lines; ``line`` gives one of them by its place, as far as it may be shown."""
+
+    size: int
+    line: Callable[[int], Line]
+
+
+class _Change(NamedTuple):
+    """Lines and what takes their place."""
+
+    old: list[Line]
+    new: list[Line]
+
+
+def _merged(blocks: Sequence[_Block | _Change]) -> list[_Block | _Change]:
+    """Leave out empty blocks and join those that follow each other."""
+    merged: list[_Block | _Change] = []
+    for block in blocks:
+        before = merged[-1] if merged else None
+        if isinstance(block, _Change):
+            merged.append(block)
+        elif isinstance(before, _Block) and block.size:
+            merged[-1] = _joined(before, block)
+        elif block.size:
+            merged.append(block)
+    return merged
+
+
+def _joined(one: _Block, other: _Block) -> _Block:
+    def line(at: int) -> Line:
+        return one.line(at) if at < one.size else other.line(at - one.size)
+
+    return _Block(one.size + other.size, line)
+
+
+def _rows(blocks: Sequence[_Block | _Change], context: int) -> Iterator[Row]:
+    """Give the rows of all blocks in their order, numbered."""
+    old_at = new_at = 0
+    marks = _Marks()
+    for place, block in enumerate(blocks):
+        if isinstance(block, _Change):
+            yield from _replacement(block.old, block.new, old_at, new_at, marks)
+            old_at, new_at = old_at + len(block.old), new_at + len(block.new)
+            continue
+        # An unchanged block lies between changes, or at an end.
+        near_start = context if place else 0
+        near_end = context if place < len(blocks) - 1 else 0
+        hidden = block.size - near_start - near_end
+        at = 0
+        while at < block.size:
+            if at == near_start and hidden > 1:
+                yield Row("fold", old_at + at + 1, new_at + at + 1, hidden=hidden)
+                at += hidden
+            else:
+                yield Row("context", old_at + at + 1, new_at + at + 1, *block.line(at))
+                at += 1
+        old_at, new_at = old_at + block.size, new_at + block.size
+
+
+def common_ends(old: str, new: str) -> tuple[int, int]:
+    """Give how many characters two texts begin and end with in common, in whole lines."""
     shortest = min(len(old), len(new))
-    while head < shortest and old[head] == new[head]:
-        head += 1
-    tail = 0
-    while tail < shortest - head and old[-tail - 1] == new[-tail - 1]:
-        tail += 1
-    old_end, new_end = len(old) - tail, len(new) - tail
-    if head:
-        yield "equal", 0, head, 0, head
-    if (old_end - head) * (new_end - head) > MOST_PAIRS:
-        yield "replace", head, old_end, head, new_end
-    else:
-        matcher = SequenceMatcher(None, old[head:old_end], new[head:new_end])
-        for tag, i1, i2, j1, j2 in matcher.get_opcodes():
-            yield tag, i1 + head, i2 + head, j1 + head, j2 + head
-    if tail:
-        yield "equal", old_end, len(old), new_end, len(new)
+    head = _largest(shortest, lambda size: old[:size] == new[:size])
+    head = old.rfind("\n", 0, head) + 1
+    most = shortest - head
+    tail = _largest(most, lambda size: old[len(old) - size :] == new[len(new) - size :])
+    while tail and not (_begins_line(old, len(old) - tail) and _begins_line(new, len(new) - tail)):
+        line_end = old.find("\n", len(old) - tail)
+        tail = 0 if line_end < 0 else len(old) - line_end - 1
+    return head, tail
+
+
+def _largest(most: int, fits: Callable[[int], bool]) -> int:
+    """Give the largest number that fits, where every smaller one does."""
+    least = 0
+    while least < most:
+        middle = (least + most + 1) // 2
+        least, most = (middle, most) if fits(middle) else (least, middle - 1)
+    return least
+
+
+def _begins_line(text: str, at: int) -> bool:
+    return at == 0 or text[at - 1] == "\n"
+
+
+def count_lines(text: str) -> int:
+    """Say how many lines ``split_lines`` would give."""
+    if "\r" in text:
+        return len(split_lines(text))
+    return text.count("\n") + (bool(text) and not text.endswith("\n"))
+
+
+def _last(text: str, end: int) -> Callable[[int], Line]:
+    """Give the lines before an offset at which one begins, by their place from the start."""
+    count = count_lines(text[:end])
+    known: list[Line] = []
+
+    def line(at: int) -> Line:
+        while len(known) < count - at:
+            back = 2 * len(known) + 8
+            start = end - 1
+            while back and start >= 0:
+                start = text.rfind("\n", 0, start)
+                back -= 1
+            known[:] = split_lines(text[start + 1 : end])
+        return known[at - count]
+
+    return line
+
+
+def _first(text: str, start: int, count: int) -> Callable[[int], Line]:
+    """Give the first lines after an offset at which one begins, by their place."""
+    end = start
+    for _ in range(count):
+        end = text.find("\n", end) + 1
+        if not end:
+            end = len(text)
+            break
+    return split_lines(text[start:end]).__getitem__
 
 
 def facts(before: str | None, after: str | None) -> Iterator[str]:
@@ -146,18 +268,54 @@ def _ending_facts(before: str | None, after: str | None) -> Iterator[str]:
 
 def endings(text: str) -> tuple[str, ...]:
     """Name the kinds of line ending in a text."""
-    names = {"\r\n": "CRLF", "\n": "LF", "\r": "CR"}
-    found = {line.ending for line in split_lines(text)}
-    return tuple(name for ending, name in names.items() if ending in found)
+    both = text.count("\r\n")
+    counts = {"CRLF": both, "LF": text.count("\n") - both, "CR": text.count("\r") - both}
+    return tuple(name for name, count in counts.items() if count)
 
 
-def _replacement(old: list[Line], new: list[Line], old_from: int, new_from: int) -> list[Row]:
+def opcodes(old: list[Line], new: list[Line]) -> Iterator[tuple[str, int, int, int, int]]:
+    """Give difflib's opcodes, with the common head and tail taken off first."""
+    head = 0
+    shortest = min(len(old), len(new))
+    while head < shortest and old[head] == new[head]:
+        head += 1
+    tail = 0
+    while tail < shortest - head and old[-tail - 1] == new[-tail - 1]:
+        tail += 1
+    old_end, new_end = len(old) - tail, len(new) - tail
+    if head:
+        yield "equal", 0, head, 0, head
+    if (old_end - head) * (new_end - head) > MOST_PAIRS:
+        yield "replace", head, old_end, head, new_end
+    else:
+        matcher = SequenceMatcher(None, old[head:old_end], new[head:new_end])
+        for tag, i1, i2, j1, j2 in matcher.get_opcodes():
+            yield tag, i1 + head, i2 + head, j1 + head, j2 + head
+    if tail:
+        yield "equal", old_end, len(old), new_end, len(new)
+
+
+class _Marks:
+    """Marks what differs between two lines, as long as that does not take too much in all."""
+
+    def __init__(self) -> None:
+        self._left = MOST_COMPARED
+
+    def spans(self, old: str, new: str) -> tuple[Spans, Spans]:
+        """Give the spans of either line that are not in the other."""
+        self._left -= len(old) * len(new)
+        return changed_spans(old, new) if self._left > 0 else ((), ())
+
+
+def _replacement(
+    old: list[Line], new: list[Line], old_from: int, new_from: int, marks: _Marks
+) -> list[Row]:
     """Give removed rows and then added rows, line by line compared with their counterpart."""
     old_spans: list[Spans] = [()] * len(old)
     new_spans: list[Spans] = [()] * len(new)
     ending_changed: set[int] = set()
     for i, (was, becomes) in enumerate(zip(old, new, strict=False)):
-        old_spans[i], new_spans[i] = changed_spans(was.text, becomes.text)
+        old_spans[i], new_spans[i] = marks.spans(was.text, becomes.text)
         if was.ending != becomes.ending:
             ending_changed.add(i)
     removed = [
@@ -198,27 +356,13 @@ def _offsets(words: list[str]) -> list[int]:
     return offsets
 
 
-def folded(rows: Sequence[Row], context: int, opened: Container[int | None] = ()) -> Iterator[Row]:
-    """Replace unchanged lines far from a change by one row that counts them.
-
-    ``opened`` holds the old line numbers of folds that stay open.
-    """
-    near = bytearray(len(rows))
-    for i, row in enumerate(rows):
-        if row.kind != "context":
-            start, end = max(0, i - context), min(len(rows), i + context + 1)
-            near[start:end] = b"\1" * (end - start)
-    i = 0
-    while i < len(rows):
-        if near[i]:
-            yield rows[i]
-            i += 1
+def unfolded(diff: Diff, opened: Container[int | None]) -> Iterator[Row]:
+    """Give the rows of a diff with some folds open, named by their old line numbers."""
+    lines: list[Line] | None = None
+    for row in diff.rows:
+        if row.kind != "fold" or row.old is None or row.new is None or row.old not in opened:
+            yield row
             continue
-        start = i
-        while i < len(rows) and not near[i]:
-            i += 1
-        first = rows[start]
-        if i - start == 1 or first.old in opened:
-            yield from rows[start:i]
-        else:
-            yield Row("fold", first.old, first.new, hidden=i - start)
+        lines = split_lines(diff.before) if lines is None else lines
+        for at, line in enumerate(lines[row.old - 1 : row.old - 1 + row.hidden]):
+            yield Row("context", row.old + at, row.new + at, *line)

@@ -1,7 +1,7 @@
 """The call that waits for a decision, and the keys that make it.
 
 A stray key here would run a command, or teach the model something nobody meant: see ``arming``.
-A call of which a part has not been on the screen is approved only after one more key.
+A call is approved only once its end has been on the screen, and so is the pattern of ``a``.
 """
 
 from __future__ import annotations
@@ -11,25 +11,30 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import ClassVar, Literal
 
+from rich.cells import cell_len, set_cell_size
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
-from textual.css.query import NoMatches
 from textual.message import Message
 from textual.reactive import reactive
 from textual.widgets import Static
 from typing_extensions import override
 
-from .arming import ArmedPanel
+from .arming import SETTLE, ArmedPanel
 from .call_preview import CallPreview, preview_widget
+from .command_view import CommandView
 from .diff import DiffMode, DiffView
+from .reading import end_in_view
 from .sanitise import content
 
 Stage = Literal["call", "unseen", "always"]
 DECISIONS = frozenset({"approve", "deny", "edit", "always", "for_good", "back"})
+FROM_NOW_ON = "From now on, run exactly this call without asking:"
 # From these widths on the border has room for the keys that only change the view.
 ROOM_FOR_FULL_SCREEN = 74
 ROOM_FOR_LAYOUT = 86
+# What is kept of the title for the number of lines that are further down.
+ROOM_FOR_REST = 28
 
 
 class ProposalPanel(ArmedPanel):
@@ -109,10 +114,12 @@ class ProposalPanel(ArmedPanel):
         &.-stale > .preview { opacity: 60%; }
         & > .problem { color: $text-error; display: none; height: auto; }
         &.-problem > .problem { display: block; }
-        & > .pattern { display: none; height: auto; }
+        & > .where { color: $quiet; display: none; height: auto; }
+        &.-where > .where { display: block; }
+        & > .pattern { display: none; height: auto; color: $quiet; }
+        & > .exact { color: $foreground; text-style: bold; }
         &.-always > .pattern { display: block; }
         &.-always > .preview { display: none; }
-        & > Static.preview { height: auto; }
     }
     """
 
@@ -125,7 +132,7 @@ class ProposalPanel(ArmedPanel):
         always: str | None = None,
         mode: DiffMode = "automatic",
         arm_delay: float = 0.6,
-        settle: float = 0.06,
+        settle: float = SETTLE,
         clock: Callable[[], float] = monotonic,
         id: str | None = None,
         classes: str | None = None,
@@ -136,7 +143,7 @@ class ProposalPanel(ArmedPanel):
         self._mode: DiffMode = mode
         self._read: set[CallPreview] = set()
         self._stale = False
-        self._wanted: Callable[[], None] | None = None
+        self._pattern_seen = False
 
     @property
     def preview(self) -> CallPreview:
@@ -155,8 +162,10 @@ class ProposalPanel(ArmedPanel):
 
     def compose(self) -> ComposeResult:
         """Lay out the problem, the pattern of ``a`` and the preview; the keys are in the border."""
+        yield Static(classes="where")
         yield Static(classes="problem")
-        yield Static(classes="pattern")
+        yield Static(Content(FROM_NOW_ON), classes="pattern")
+        yield CommandView(self._always or "", shell=False, classes="pattern exact")
         yield preview_widget(self._preview, self._mode)
 
     def on_mount(self) -> None:
@@ -229,11 +238,9 @@ class ProposalPanel(ArmedPanel):
     def action_approve(self) -> None:
         """Approve the call, or confirm what was asked for."""
         if self.stage == "always":
-            self.ask(lambda: self._post(self.AlwaysRequested(self)))
-        elif self.stage == "unseen" and self._wanted is not None:
-            self.ask(self._wanted)
+            self.ask(lambda: self._once_read(lambda: self._post(self.AlwaysRequested(self))))
         else:
-            self.ask(lambda: self._once_seen(self._approve))
+            self.ask(lambda: self._once_read(lambda: self._post(self.Approved(self))))
 
     def action_deny(self) -> None:
         """Ask for a correction."""
@@ -245,11 +252,12 @@ class ProposalPanel(ArmedPanel):
 
     def action_always(self) -> None:
         """Show what would always be approved."""
-        self.ask(lambda: self._once_seen(self._show_pattern))
+        self.ask(lambda: self._once_read(lambda: self._enter("always")))
 
     def action_for_good(self) -> None:
         """Approve exactly this call for good."""
-        self.ask(lambda: self._post(self.AlwaysRequested(self, for_good=True)))
+        wanted = self.AlwaysRequested(self, for_good=True)
+        self.ask(lambda: self._once_read(lambda: self._post(wanted)))
 
     def action_back(self) -> None:
         """Go back to the call, or stop."""
@@ -273,12 +281,6 @@ class ProposalPanel(ArmedPanel):
         self.query_one(DiffView).open_or_fold()
         self.call_after_refresh(self._show_title)
 
-    def _approve(self) -> None:
-        self._post(self.Approved(self))
-
-    def _show_pattern(self) -> None:
-        self._enter("always")
-
     def _enter(self, stage: Stage) -> None:
         self.stage = stage
         self.begin_quiet_time()
@@ -292,36 +294,34 @@ class ProposalPanel(ArmedPanel):
 
         self.call_after_refresh(scroll)
 
-    def _once_seen(self, wanted: Callable[[], None]) -> None:
-        """Do what was asked for if the whole call has been on the screen, else ask once more."""
+    def _once_read(self, wanted: Callable[[], None]) -> None:
+        """Do what was asked for if all of what it is about was shown, else ask to read on."""
         self._note_seen()
-        if self.seen:
+        if self._pattern_seen if self.stage == "always" else self.seen:
             wanted()
+        elif self.stage == "always":
+            self.begin_quiet_time()
         else:
-            self._wanted = wanted
             self._enter("unseen")
 
     def _note_seen(self) -> None:
-        """Take note of the end of the call being on the screen."""
-        try:
-            preview = self.query_one(".preview")
-        except NoMatches:
-            return
-        end = preview.virtual_region.bottom
-        if preview.size.height and self.scroll_y + self.scrollable_content_region.height >= end:
+        """Take note of the end of the call, or of the pattern, being on the screen."""
+        if self.stage == "always":
+            self._pattern_seen |= end_in_view(self.query_one(".exact"))
+        elif any(end_in_view(preview) for preview in self.query(".preview")):
             self.mark_seen()
+
+    def on_diff_view_laid_out(self) -> None:
+        """A long diff has got its height."""
+        self.call_after_refresh(self._show_title)
 
     # --- what is shown ----------------------------------------------------------------
 
     def watch_stage(self, stage: Stage) -> None:
         """Show the pattern that ``a`` would approve, or hide it."""
         self.set_class(stage == "always", "-always")
-        if stage == "always" and self._always is not None:
-            pattern = Content.assemble(
-                ("From now on, run exactly this call without asking:\n", "$quiet"),
-                content(self._always, "bold"),
-            )
-            self.query_one(".pattern", Static).update(pattern)
+        self._pattern_seen = False
+        if stage == "always":
             self.scroll_home(animate=False)
         self.call_after_refresh(self._show_title)
         self.show_keys()
@@ -329,7 +329,8 @@ class ProposalPanel(ArmedPanel):
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         """Say how much there is further down."""
         super().watch_scroll_y(old_value, new_value)
-        self._show_title()
+        # Only then is what has come into view where it is.
+        self.call_after_refresh(self._show_title)
 
     def on_resize(self) -> None:
         """Say how much there is further down."""
@@ -339,25 +340,38 @@ class ProposalPanel(ArmedPanel):
     def _describe(self) -> None:
         problem = self._preview.problem
         self.set_class(problem is not None, "-problem")
-        self.query_one(".problem", Static).update(content(problem or ""))
+        self.query_one(".problem", Static).update(content(problem or "", keep=""))
         self._show_title()
         self.show_keys()
 
     def _show_title(self) -> None:
-        if self.stage != "always":
-            self._note_seen()
+        if not self.is_attached:
+            return
+        self._note_seen()
         if self.stage == "unseen" and self.seen:
             self._enter("call")
-        parts = [self._preview.heading]
-        parts += ["before your last change"] if self._stale else []
         below = round(self.max_scroll_y - self.scroll_y)
+        parts = [self._heading()]
+        parts += ["before your last change"] if self._stale else []
         if below > 0:
             lines = "line" if below == 1 else "lines"
-            unread = self.stage == "unseen"
+            unread = self.stage == "unseen" or (self.stage == "always" and not self._pattern_seen)
             parts.append(
                 f"{below} {lines} not read yet" if unread else f"{below} more {lines} below"
             )
         self.border_title = Content(" · ".join(parts))
+
+    def _heading(self) -> str:
+        """Give the heading for the title; what does not fit there stands above the call."""
+        heading, target = self._preview.heading, self._preview.target
+        room = self.outer_size.width - 4 - (ROOM_FOR_REST if self.max_scroll_y > 0 else 0)
+        fits = not self.outer_size.width or cell_len(heading) <= room
+        where = ([] if fits else [heading]) + ([f"the file is {target}"] if target else [])
+        if bool(where) != self.has_class("-where"):
+            self.set_class(bool(where), "-where")
+            self.call_after_refresh(self._show_title)
+        self.query_one(".where", Static).update(Content("\n".join(where)))
+        return heading if fits else set_cell_size(heading, max(1, room - 1)).rstrip() + "…"
 
     @override
     def show_keys(self) -> None:
@@ -376,7 +390,7 @@ class ProposalPanel(ArmedPanel):
         if self.stage == "always":
             return [("y", "this session"), ("g", "for good"), ("Esc", "back")]
         if self.stage == "unseen":
-            return [("y", "anyway"), ("Space", "read on"), ("f", "full screen"), ("Esc", "back")]
+            return [("Space", "read on"), ("End", "its end"), ("f", "full screen"), ("Esc", "back")]
         approve = "approve" if self._preview.problem is None else "approve anyway"
         pairs = [("y", approve), ("n", "deny"), ("e", "edit")]
         pairs += [("a", "always")] if self._offers_always else []

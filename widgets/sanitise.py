@@ -29,14 +29,15 @@ NAMES = [
 NAMED = {chr(code): name for code, name in enumerate(NAMES)} | {"\x7f": "DEL"}
 CONTROLS = {name: control for control, name in NAMED.items()}
 
-# Characters that draw nothing although their category says they are letters or marks.
-BLANKS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+# Characters that draw nothing although their category says they are letters, marks or symbols.
+BLANKS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\ufffc\U0001d159")
 SELECTORS = (range(0x180B, 0x1810), range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0))
-HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cn", "Cs", "Zl", "Zp", "Zs"})
+HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs"})
 
 _NAMES = "|".join(CONTROLS)
 MARK = re.compile(rf"⟨(?:U\+([0-9A-F]{{4,6}})|0x([0-9A-F]{{2}})|({_NAMES}))⟩")
-SUSPECT = re.compile(rf"(⟨(?=U\+|0x|(?:{_NAMES})⟩))|[^\x20-\x7e]")
+LOOKALIKE = re.compile(rf"⟨(?=U\+|0x|(?:{_NAMES})⟩)")
+SUSPECT = re.compile(rf"({LOOKALIKE.pattern})|[^\x20-\x7e]")
 HARMLESS = re.compile(r"[\n\x20-\x7e]*")
 
 # An emoji may be followed by these; they change its look, not its meaning.
@@ -87,6 +88,22 @@ def original(text: str) -> str:
     return MARK.sub(unmark, text)
 
 
+def shown_exactly(text: str) -> str:
+    """Make a text visible so that no two texts look the same, whatever their lines end with.
+
+    Spaces at the end of a line are dots, and dots that the text has there are marks.
+    """
+    return "\n".join(shown_line(line)[0] for line in text.split("\n"))
+
+
+def shown_line(line: str) -> tuple[str, int]:
+    """Give a line as it is shown, and where the signs for its end begin."""
+    body = line.rstrip(" ·")
+    shown = visible(body)
+    end = "".join("·" if each == " " else "⟨U+00B7⟩" for each in line[len(body) :])
+    return shown + end, len(shown)
+
+
 def prose(text: str, previous: str = "") -> str:
     """Make text for reading safe: as ``visible``, but tabs and the parts of emoji stay.
 
@@ -100,10 +117,18 @@ def prose(text: str, previous: str = "") -> str:
         if match.lastindex:
             return "⟨U+27E8⟩"
         before = match.string[match.start() - 1] if match.start() else previous
-        emoji = character in JOINERS and ord(before or " ") > 0x2000
-        return character if character in "\n\t\u00a0" or emoji else mark_of(character)
+        if character in "\n\t\u00a0" or (character in JOINERS and _joins(before, character)):
+            return character
+        return mark_of(character)
 
     return SUSPECT.sub(mark, text.replace("\r\n", "\n"))
+
+
+def _joins(before: str, character: str) -> bool:
+    """Say whether a part of an emoji stands where it has one to change, and only once."""
+    if before == "\ufe0f":
+        return character == "\u200d"
+    return before > "\u2000" and mark_of(before) == before
 
 
 def content(text: str, style: str = "", keep: str = "\n") -> Content:

@@ -24,7 +24,7 @@ from ...training.protocol import (
 from ..agent.conversation import Conversation
 from ..agent.difference import describe_edit
 from ..agent.parser import parse_turn
-from ..agent.proposal import Approve, Decision, Deny, Edit, Proposal
+from ..agent.proposal import Approve, Decision, Deny, Edit, Proposal, fingerprint
 from ..events import (
     AgentEvent,
     CallRejected,
@@ -58,6 +58,7 @@ CALL_LIMIT = 50
 PROBLEM_LIMIT = 3
 STOPPED = "You stopped it."
 CHANGED = "{} changed since the call was shown; it did not run and is shown again as it is now."
+NOT_SHOWN = "the call is no longer the one that was shown, so it was not run; propose it again"
 UNLEARNED: frozenset[Outcome] = frozenset({"gated", "in_context_only", "rolled_back"})
 
 
@@ -280,7 +281,7 @@ class TurnController:
             self._check()
             decision = await self._interruptible(_await(self._decide(proposal)))
             problem = self.problem_with(proposal, decision)
-            if problem is None and isinstance(decision, Approve):
+            if problem is None and isinstance(decision, Approve) and _as_shown(proposal, decision):
                 now = await self._interruptible(
                     asyncio.to_thread(registry.preview, proposal.call, self._workspace, self._tools)
                 )
@@ -307,15 +308,15 @@ class TurnController:
     async def _settle(self, decided: tuple[Proposal, Decision]) -> None:
         proposal, decision = decided
         match decision:
-            case Approve(always=always, for_good=for_good):
-                if always:
+            case Approve(always=always, for_good=for_good, shown=shown):
+                if always and _as_shown(proposal, decision):
                     self._tell(self._approval.allow(proposal.call, for_good=for_good))
-                await self._run(proposal)
+                await self._run(proposal, shown or proposal.sha256)
             case Deny(correction=correction):
                 self._tell(self._approval.deny(proposal.call))
                 await self._learn_from_denial(proposal, carried(correction))
-            case Edit():
-                await self._learn_from_edit(proposal, _edited(proposal, decision))
+            case Edit(shown=preview):
+                await self._learn_from_edit(proposal, _edited(proposal, decision), preview)
         self._keep()
         self._check()
 
@@ -325,7 +326,7 @@ class TurnController:
 
     # --- running ------------------------------------------------------------------------
 
-    async def _run(self, proposal: Proposal) -> None:
+    async def _run(self, proposal: Proposal, approved: str) -> None:
         """Run an approved call and put it and its answer into the conversation.
 
         Where it is the retry of a denial that the correction alone did not teach, the worker
@@ -334,7 +335,7 @@ class TurnController:
         self._approval.ran(proposal.call)
         self.conversation.add_turn(proposal.text, proposal.call)
         self._keep()
-        running = self._execute(proposal, proposal.call, proposal.preview)
+        running = self._execute(proposal, proposal.call, proposal.preview, approved)
         lesson, self._unlearned = self._unlearned, None
         if lesson is None:
             result = await running
@@ -344,15 +345,21 @@ class TurnController:
         self.conversation.add_answer(result.output)
 
     async def _execute(
-        self, proposal: Proposal, call: ToolCall, shown: Preview | None
+        self, proposal: Proposal, call: ToolCall, shown: Preview, approved: str
     ) -> ToolResult:
-        """Run a call between two snapshots of the files."""
+        """Run a call between two snapshots of the files, if it is the one that was approved."""
+        running = fingerprint(call, shown)
+        if running != approved:
+            _log.error("not run: %s of call %d was not shown", running, proposal.number)
+            self._present(Notice(f"The call was not run: {NOT_SHOWN}.", "error"))
+            result = ToolResult(ok=False, output=f"error: {NOT_SHOWN}")
+            self._present(ToolFinished(proposal, result, 0.0))
+            return result
+        _log.info("run: call %d, %s, sha256 %s", proposal.number, call.name, running)
         async with self._around(call, self.conversation.count):
             return await self._run_tool(proposal, call, shown)
 
-    async def _run_tool(
-        self, proposal: Proposal, call: ToolCall, shown: Preview | None
-    ) -> ToolResult:
+    async def _run_tool(self, proposal: Proposal, call: ToolCall, shown: Preview) -> ToolResult:
         began = time.monotonic()
         running = registry.run(
             call, self._workspace, lambda text: self._present(ToolOutput(text)), shown, self._tools
@@ -396,15 +403,18 @@ class TurnController:
         self.conversation.add_turn(proposal.text, proposal.call)
         self.conversation.deny(correction)
 
-    async def _learn_from_edit(self, proposal: Proposal, call: ToolCall) -> None:
+    async def _learn_from_edit(
+        self, proposal: Proposal, call: ToolCall, shown: Preview | None
+    ) -> None:
         """Run the edited call while the worker learns the difference."""
         self._unlearned = None
         correction = describe_edit(proposal.call.arguments, call.arguments)
         self.conversation.add_turn(proposal.text, proposal.call)
         lesson = self._lesson(proposal, "edit", correction, call)
-        shown = await asyncio.to_thread(registry.preview, call, self._workspace, self._tools)
+        if shown is None:
+            shown = await asyncio.to_thread(registry.preview, call, self._workspace, self._tools)
         executed, _ = await asyncio.gather(
-            self._execute(proposal, call, None if shown.problem else shown),
+            self._execute(proposal, call, shown, fingerprint(call, shown)),
             self._lessons.learn(lesson, show_retry=False),
         )
         self._approval.ran(call)
@@ -430,6 +440,11 @@ class TurnController:
             tool_output=f"error: {problem}" if problem else None,
             siblings=self.conversation.siblings(),
         )
+
+
+def _as_shown(proposal: Proposal, decision: Approve) -> bool:
+    """Whether a proposal is still what the user saw; otherwise it does not run."""
+    return fingerprint(proposal.call, proposal.preview) == (decision.shown or proposal.sha256)
 
 
 def _edited(proposal: Proposal, decision: Edit) -> ToolCall:

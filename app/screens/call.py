@@ -13,6 +13,7 @@ from textual.widgets import Static
 
 from ...widgets.call_preview import CallPreview, preview_widget
 from ...widgets.diff import DiffMode, DiffView
+from ...widgets.reading import end_in_view
 from ...widgets.sanitise import content
 
 
@@ -29,6 +30,7 @@ class CallReader(VerticalScroll, can_focus=True, can_focus_children=False):
         width: 100%; height: 100%; padding: 0 1; scrollbar-size-vertical: 1;
         border: round $primary; border-title-color: $foreground; border-title-style: bold;
         border-subtitle-color: $foreground; border-subtitle-align: left;
+        & > .where { color: $quiet; height: auto; }
         & > .problem { color: $text-error; height: auto; }
         & > .preview { height: auto; }
     }
@@ -45,8 +47,11 @@ class CallReader(VerticalScroll, can_focus=True, can_focus_children=False):
 
     def compose(self) -> ComposeResult:
         """Lay out what is wrong with the call above what it would do."""
+        target = self._preview.target
+        where = self._preview.heading + (f"\nthe file is {target}" if target else "")
+        yield Static(content(where), classes="where")
         if self._preview.problem:
-            yield Static(content(self._preview.problem), classes="problem")
+            yield Static(content(self._preview.problem, keep=""), classes="problem")
         yield preview_widget(self._preview, self._mode)
 
     def on_mount(self) -> None:
@@ -60,13 +65,16 @@ class CallReader(VerticalScroll, can_focus=True, can_focus_children=False):
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         """Say how much there is further down."""
         super().watch_scroll_y(old_value, new_value)
-        self.show_rest()
+        self.call_after_refresh(self.show_rest)
+
+    def on_diff_view_laid_out(self) -> None:
+        """A long diff has got its height."""
+        self.call_after_refresh(self.show_rest)
 
     def show_rest(self) -> None:
         """Say in the title how much there is further down."""
         below = round(self.max_scroll_y - self.scroll_y)
-        if below <= 0 and self.virtual_size.height:
-            self.seen = True
+        self.seen |= any(end_in_view(preview) for preview in self.query(".preview"))
         more = f" · {below} more line{'' if below == 1 else 's'} below" if below > 0 else ""
         self.border_title = Content(self._preview.heading + more)
 

@@ -17,6 +17,7 @@ from ...themes.palettes import ThemedApp
 from ...widgets.conversation import Conversation
 from ...widgets.diff_painting import prepare_colours
 from ...widgets.prompt import Prompt
+from ...widgets.proposal_panel import ProposalPanel
 from ...widgets.stages import LessonStages
 from ...widgets.status_bar import StatusBar
 from ..agent.proposal import Decision, Proposal
@@ -338,6 +339,11 @@ class ChatScreen(ChatState):
         panel = self.query_one(DecisionDesk).panel
         if panel is not None:
             panel.note_keystroke()
+
+    def on_screen_resume(self) -> None:
+        """A key that was meant for the screen in front must not decide about a call behind it."""
+        for panel in self.query(ProposalPanel):
+            panel.begin_quiet_time()
 
     def write(self, text: str) -> None:
         """Put a text into the prompt, to be gone on with."""

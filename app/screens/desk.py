@@ -21,7 +21,7 @@ from ...widgets.correction_box import CorrectionBox
 from ...widgets.diff import DiffMode
 from ...widgets.languages import language_of_path
 from ...widgets.proposal_panel import ProposalPanel
-from ..agent.proposal import Approve, Decision, Deny, Edit, Proposal
+from ..agent.proposal import Approve, Decision, Deny, Edit, Proposal, fingerprint
 from ..controllers.approval import spelled_out
 from ..tools import registry
 from ..tools.base import Preview
@@ -62,6 +62,8 @@ class DecisionDesk(Vertical):
         self._proposal: Proposal | None = None
         self._preview: Callable[[ToolCall], Preview] | None = None
         self._mode: DiffMode = "automatic"
+        self._given = ""
+        self._edited_preview: tuple[ToolCall, Preview] | None = None
         self.tool_error: str | None = None
 
     @property
@@ -89,6 +91,7 @@ class DecisionDesk(Vertical):
         ``preview`` says, in a thread, what a call with edited arguments would do.
         """
         self._proposal, self._preview = proposal, preview
+        self._given = fingerprint(proposal.call, proposal.preview)
         self._pending = asyncio.get_running_loop().create_future()
         panel = ProposalPanel(
             call_preview(proposal.call.name, proposal.preview),
@@ -138,15 +141,29 @@ class DecisionDesk(Vertical):
 
     # --- the call ---------------------------------------------------------------------
 
-    def on_proposal_panel_approved(self, message: ProposalPanel.Approved) -> None:
+    async def on_proposal_panel_approved(self, message: ProposalPanel.Approved) -> None:
         """Run the call as it is shown."""
         message.stop()
-        self._settle(Approve())
+        await self._approve(message.panel)
 
-    def on_proposal_panel_always_requested(self, message: ProposalPanel.AlwaysRequested) -> None:
+    async def on_proposal_panel_always_requested(
+        self, message: ProposalPanel.AlwaysRequested
+    ) -> None:
         """Run it, and exactly this call again without asking."""
         message.stop()
-        self._settle(Approve(always=True, for_good=message.for_good))
+        await self._approve(message.panel, always=True, for_good=message.for_good)
+
+    async def _approve(
+        self, panel: ProposalPanel, *, always: bool = False, for_good: bool = False
+    ) -> None:
+        """Decide, if the panel shows the call that would be run."""
+        proposal = self._proposal
+        if proposal is None:
+            return
+        if panel.preview != call_preview(proposal.call.name, proposal.preview):
+            await self._back_to_call()
+            return
+        self._settle(Approve(always=always, for_good=for_good, shown=self._given))
 
     def on_proposal_panel_full_screen_requested(
         self, message: ProposalPanel.FullScreenRequested
@@ -175,12 +192,14 @@ class DecisionDesk(Vertical):
         if self._proposal is None:
             return
         call = self._proposal.call
+        self._edited_preview = None
         tool = registry.TOOLS[call.name]
         editor = ArgumentsEditor(
             dict(tool.parameters),
             dict(call.arguments),
             language_hint=language_of(call),
             validate=lambda arguments: registry.validate(self._edited(arguments)),
+            read=message.panel.seen,
         )
         await self._open(editor)
 
@@ -212,7 +231,9 @@ class DecisionDesk(Vertical):
         if registry.validate(call) is not None:
             self.panel.mark_stale()
             return
-        preview = await asyncio.to_thread(self._preview, registry.coerce(call))
+        call = registry.coerce(call)
+        preview = await asyncio.to_thread(self._preview, call)
+        self._edited_preview = (call, preview)
         if self.panel is not None:
             await self.panel.show_preview(call_preview(call.name, preview))
 
@@ -223,9 +244,11 @@ class DecisionDesk(Vertical):
             self.panel.mark_stale()
 
     def on_arguments_editor_submitted(self, message: ArgumentsEditor.Submitted) -> None:
-        """Run the call with these arguments."""
+        """Run the call with these arguments, as it was shown if they were shown."""
         message.stop()
-        self._settle(Edit(message.arguments))
+        known, call = self._edited_preview, registry.coerce(self._edited(message.arguments))
+        shown = known[1] if known is not None and known[0] == call else None
+        self._settle(Edit(message.arguments, shown))
 
     async def on_arguments_editor_cancelled(self, message: ArgumentsEditor.Cancelled) -> None:
         """Go back to the call."""

@@ -27,3 +27,4 @@ def log_to(path: Path) -> None:
     handler = PrivateFileHandler(path, delay=True, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logger.addHandler(handler)
+    logger.setLevel(logging.INFO)

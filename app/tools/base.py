@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
@@ -9,6 +11,7 @@ from typing import Any, Literal, Protocol
 from ..workspace.workspace import Workspace, WorkspaceError
 
 OutputSink = Callable[[str], None]
+_PLAIN = re.compile(r"[^\s\"',;]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,11 @@ class Tool(Protocol):
 def failure(problem: str) -> ToolResult:
     """Tell the model that its call did not work, in one sentence."""
     return ToolResult(ok=False, output=f"error: {problem}")
+
+
+def quoted(text: str) -> str:
+    """Give an argument for a description: as it is, or in quotes where its end could be misread."""
+    return text if _PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=False)
 
 
 def describe(title: str, path: str, text: str, check: Callable[[], object]) -> Preview:

@@ -9,7 +9,7 @@ from typing import Any
 from ..workspace.repository import list_files, walk_files
 from ..workspace.visible import visible_path
 from ..workspace.workspace import Workspace, WorkspaceError
-from .base import OutputSink, Preview, ToolResult, describe, failure
+from .base import OutputSink, Preview, ToolResult, describe, failure, quoted
 from .patterns import compile_glob, matches
 
 MAX_PATHS = 200
@@ -38,7 +38,8 @@ class Glob:
     def preview(self, arguments: Mapping[str, Any], workspace: Workspace) -> Preview:
         """Name the pattern and the folder."""
         pattern, path = arguments["pattern"], arguments.get("path", ".")
-        text = f"list the files that match {pattern}" + ("" if path == "." else f" in {path}")
+        where = "" if path == "." else f" in {quoted(path)}"
+        text = f"list the files that match {quoted(pattern)}{where}"
         return describe(f"glob {pattern}", path, text, lambda: _scope(pattern, path, workspace))
 
     async def run(

@@ -14,7 +14,7 @@ from typing import Any
 from ..sandbox.launch import Launch
 from ..workspace.visible import visible_path
 from ..workspace.workspace import Workspace, WorkspaceError
-from .base import OutputSink, Preview, ToolResult, describe, failure
+from .base import OutputSink, Preview, ToolResult, describe, failure, quoted
 from .glob import files_below
 from .process import Finished, run_process
 
@@ -50,7 +50,7 @@ class Grep:
     def preview(self, arguments: Mapping[str, Any], workspace: Workspace) -> Preview:
         """Name the pattern and where it is searched."""
         pattern, path = arguments["pattern"], arguments.get("path", ".")
-        text = f"search for {pattern}" + ("" if path == "." else f" in {path}")
+        text = f"search for {quoted(pattern)}" + ("" if path == "." else f" in {quoted(path)}")
 
         def check() -> None:
             _check(pattern)

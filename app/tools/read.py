@@ -8,7 +8,7 @@ from typing import Any
 
 from ..workspace.text import LATIN_1, split_lines
 from ..workspace.workspace import Workspace, WorkspaceError
-from .base import OutputSink, Preview, ToolResult, describe, failure
+from .base import OutputSink, Preview, ToolResult, describe, failure, quoted
 
 DEFAULT_LIMIT = 400
 MAX_LINE = 2_000
@@ -46,7 +46,8 @@ class Read:
         """Name the lines that would be shown."""
         path, offset, limit = _arguments(arguments)
         whole = offset == 1 and limit == DEFAULT_LIMIT
-        text = f"read {path}" if whole else f"read {path}, lines {offset}-{offset + limit - 1}"
+        text = f"read {quoted(path)}"
+        text += "" if whole else f", lines {offset}-{offset + limit - 1}"
         return describe(
             f"read {path}", path, text, lambda: numbered(workspace, path, offset, limit)
         )

@@ -160,9 +160,13 @@ async def run(
     expected: Preview | None = None,
     tools: Tools = TOOLS,
 ) -> ToolResult:
-    """Run a call; a file that is no longer what ``expected`` showed is not touched."""
+    """Run a call, as ``expected`` showed it: that command, or that change of that text."""
     if problem := validate(call):
         return failure(problem)
+    if expected is not None and expected.kind == "command":
+        command = (call.arguments.get("command"), str(workspace.root))
+        if command != (expected.command, expected.folder):
+            return failure("the command is not the one that was shown; propose it again")
     try:
         result = await tools[call.name].run(coerce(call).arguments, workspace, on_output, expected)
     except OSError as error:

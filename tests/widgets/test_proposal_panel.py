@@ -211,7 +211,7 @@ async def test_rearm_offers_the_keys_again_after_a_quiet_time():
 async def test_it_shows_what_each_kind_of_call_would_do():
     app, panel = stage(RUN)
     async with app.run_test() as pilot:
-        assert panel.query_one(CommandView).command == "pytest -q"
+        assert panel.query_one(".preview", CommandView).command == "pytest -q"
         assert "in /home/ada/project" in screen_text(app)
         await panel.show_preview(WRITE)
         await settled(pilot)
@@ -303,7 +303,7 @@ LONG = CallPreview(
 )
 
 
-async def test_a_call_that_was_not_read_to_its_end_asks_once_more():
+async def test_a_call_that_was_not_read_to_its_end_cannot_be_approved():
     clock = Clock()
     app, panel = stage(LONG, clock=clock)
 
@@ -323,7 +323,12 @@ async def test_a_call_that_was_not_read_to_its_end_asks_once_more():
             assert decisions(app) == []
             await press("escape")
             assert panel.stage == "call"
-        await press("y")
+        for _ in range(4):
+            await press("y")
+            assert panel.stage == "unseen"
+        assert decisions(app) == []
+        await press("end")
+        assert panel.stage == "call"
         await press("y")
         assert decisions(app) == ["Approved"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from continualcode_tui.widgets.diff import SPLIT_FROM, DiffView
-from continualcode_tui.widgets.diff_rows import Row, folded, make_diff
+from continualcode_tui.widgets.diff_rows import Row, make_diff, unfolded
 from continualcode_tui.widgets.split_diff import SEPARATOR, Pair, paired
 from hypothesis import given
 from textual.containers import VerticalScroll
@@ -48,7 +48,7 @@ def test_opened_folds_show_their_lines():
     diff = make_diff(LONG, CHANGED, 2)
     folds = [row for row in diff.rows if row.kind == "fold"]
     assert len(folds) == 2
-    rows = list(folded(diff.whole, 2, {folds[0].old}))
+    rows = list(unfolded(diff, {folds[0].old}))
     assert [row for row in rows if row.kind == "fold"] == folds[1:]
     assert len(rows) == len(diff.rows) - 1 + folds[0].hidden
 
