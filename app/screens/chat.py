@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
 from textual.css.query import QueryType
 from textual.widget import Widget
 
@@ -17,6 +16,7 @@ from ...themes.palettes import ThemedApp
 from ...widgets.conversation import Conversation
 from ...widgets.diff_painting import prepare_colours
 from ...widgets.prompt import Prompt
+from ...widgets.squeeze import GIVES_WAY, SqueezeVertical
 from ...widgets.stages import LessonStages
 from ...widgets.status_bar import StatusBar
 from ..agent.proposal import Decision, Proposal
@@ -102,8 +102,8 @@ class ChatScreen(ChatState):
             dock: right; width: 56; height: 100%; max-height: 100%;
             border-top: none; border-left: solid $panel;
             #evidence { layout: vertical; height: 1fr; max-height: 100%; }
-            HeatmapView { width: 100%; height: 1fr; max-height: 100%; }
-            LearningCharts { width: 100%; height: 18; }
+            HeatmapView { width: 100%; max-height: 60%; }
+            LearningCharts { width: 100%; height: 1fr; max-height: 100%; padding: 1 0 0 0; }
         }
     }
     ChatScreen.-low {
@@ -113,6 +113,7 @@ class ChatScreen(ChatState):
         &.-normal LearningPanel.-pending, &.-narrow LearningPanel.-pending {
             max-height: 7;
             LearningCharts, HeatmapView .legend { display: none; }
+            &.-finished LessonStages { display: none; }
         }
     }
     ChatScreen.-lowest {
@@ -120,7 +121,8 @@ class ChatScreen(ChatState):
         QueueList Lines { max-height: 2; }
         Outbox.-pending PromptArea { max-height: 2; }
         Outbox.-pending QueueList Lines { max-height: 1; }
-        ProposalPanel { max-height: 8; }
+        &.-normal LearningPanel.-finished LessonStages { display: none; }
+        &.-narrow LearningPanel.-finished LessonStages { display: none; }
         &.-normal LearningPanel.-pending, &.-narrow LearningPanel.-pending {
             max-height: 4;
             LearningCharts, HeatmapView .legend { display: none; }
@@ -145,10 +147,12 @@ class ChatScreen(ChatState):
 
     def compose(self) -> ComposeResult:
         """The learning panel lies beside the conversation where there is room, else below it."""
-        with Vertical(id="main"):
+        with SqueezeVertical(id="main"):
             yield Conversation()
-            yield LearningPanel(classes="gives-room")
-            yield DecisionDesk(arm_delay=self.settings.arm_delay, typing=self._is_typing)
+            yield LearningPanel(classes=f"gives-room {GIVES_WAY}")
+            yield DecisionDesk(
+                arm_delay=self.settings.arm_delay, typing=self._is_typing, classes=GIVES_WAY
+            )
             yield Outbox(self)
         yield StatusBar().data_bind(
             state=ChatState.phase,
