@@ -172,6 +172,13 @@ class ContinualCode(ThemedApp):
         if message.area.is_attached:
             message.area.put(text)
 
+    @override
+    def get_key_display(self, binding: Binding) -> str:
+        """Write a key in a footer as it is written everywhere else."""
+        from .keys import shown
+
+        return binding.key_display or shown(binding.key)
+
     def action_help(self) -> None:
         """Show the keys and commands."""
         from .screens.help import HelpScreen

@@ -43,6 +43,7 @@ class ArgumentField(Vertical):
         & Select { width: 1fr; }
         & CodeArea, & CodeArea:focus { border: none; padding: 0; }
         &.-block { margin: 0 0 1 0; }
+        &.-block:last-of-type { margin: 0; }
         &.-block .label { width: 1fr; }
         &.-block > .complaint { padding: 0; }
         &:focus-within .label { color: $primary; text-style: bold; }

@@ -60,7 +60,7 @@ class ChartPane(Vertical):
 
     DEFAULT_CSS = """
     ChartPane { height: 1fr; width: 1fr; min-height: 6; }
-    ChartPane > .title { height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
+    ChartPane > .title { height: 1; padding: 0 1; text-wrap: nowrap; text-overflow: ellipsis; }
     """
 
     def __init__(

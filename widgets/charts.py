@@ -27,7 +27,7 @@ State = Literal["empty", "waiting", "failed", "data"]
 EMPTY = "No steps yet. Each lesson draws the loss and the KL of its steps here."
 WAITING = "Learning: the figures of the first step come next."
 REDRAW_SECONDS = 0.25
-TWO_COLUMNS = 100
+TWO_COLUMNS, TWO_ROWS = 100, 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,7 @@ class LearningCharts(Container):
         min-height: 8;
         layout: vertical;
         &.-wide { layout: horizontal; }
+        &.-short #kl-chart { height: 1; min-height: 1; & > SeriesPlot { display: none; } }
         & > .message { height: 1fr; content-align: center middle; color: $quiet; }
         &.-failed > .message { color: $text-error; }
         & > ChartPane { display: none; }
@@ -140,7 +141,9 @@ class LearningCharts(Container):
 
     def on_resize(self) -> None:
         """Put the charts side by side where there is room."""
-        self.set_class(self.size.width >= TWO_COLUMNS, "-wide")
+        wide = self.size.width >= TWO_COLUMNS
+        self.set_class(wide, "-wide")
+        self.set_class(not wide and self.size.height < TWO_ROWS, "-short")
         self._changed()
 
     def _changed(self) -> None:
@@ -196,34 +199,50 @@ class LearningCharts(Container):
         kl = kl_series(_against_steps(kls), self._budget)
         self.query_one("#loss-chart", ChartPane).draw(Drawing(loss, window, marks=marks))
         self.query_one("#kl-chart", ChartPane).draw(Drawing(kl, window, marks=marks))
-        self.query_one("#loss-chart", ChartPane).set_title(loss_title(losses))
-        self.query_one("#kl-chart", ChartPane).set_title(kl_title(kls, self._budget))
+        room = self.query_one("#loss-chart .title").content_size.width
+        self.query_one("#loss-chart", ChartPane).set_title(loss_title(losses, room))
+        self.query_one("#kl-chart", ChartPane).set_title(kl_title(kls, self._budget, room))
 
 
 def _against_steps(values: Sequence[float]) -> list[Point]:
     return [(float(step), value) for step, value in enumerate(values, 1)]
 
 
-def loss_title(losses: Sequence[float]) -> Content:
-    """Say the last loss, and how it changed."""
+def loss_title(losses: Sequence[float], room: int) -> Content:
+    """Say the last loss and, as far as there is room, how it changed and what is drawn."""
     last = losses[-1]
     before = next((each for each in reversed(losses[:-1]) if math.isfinite(each)), math.nan)
-    parts: list[tuple[str, str]] = [("Loss ", "bold $chart-loss"), (figure(last), "bold")]
+    title = Content.assemble(("Loss ", "bold $chart-loss"), (figure(last), "bold"))
+    more: list[Content] = []
     if math.isfinite(last) and math.isfinite(before):
         sign = "+" if last > before else ""
-        parts.append((f" ({sign}{figure(last - before)})", "$quiet"))
-    parts.append((" · step " + str(len(losses)), "$quiet"))
-    parts.append((" · smoothed over ", "$quiet"))
-    parts.append(("raw", "$chart-loss-raw"))
-    return Content.assemble(*parts)
+        more.append(Content.styled(f" ({sign}{figure(last - before)})", "$quiet"))
+    more.append(Content.styled(f" · step {len(losses)}", "$quiet"))
+    more.append(Content.assemble((" · smoothed over ", "$quiet"), ("raw", "$chart-loss-raw")))
+    for part in more:
+        if title.cell_length + part.cell_length > room:
+            break
+        title += part
+    return title
 
 
-def kl_title(kls: Sequence[float], budget: float | None) -> Content:
-    """Say the last KL, and how much of its budget that is."""
+def kl_title(kls: Sequence[float], budget: float | None, room: int) -> Content:
+    """Say the last KL, and how much of its budget that is; shortly where there is little room."""
     last = kls[-1]
-    parts: list[tuple[str, str]] = [("KL ", "bold $chart-kl"), (f"{figure(last)} nats", "bold")]
-    if budget is not None:
-        over = math.isfinite(last) and last > budget
-        words = f" · {'over the budget' if over else 'budget'} {figure(budget)}"
-        parts.append((words, "$text-warning" if over else "$chart-budget"))
-    return Content.assemble(*parts)
+    name = ("KL ", "bold $chart-kl")
+    if budget is None:
+        return Content.assemble(name, (f"{figure(last)} nats", "bold"))
+    over = math.isfinite(last) and last > budget
+    style = "$text-warning" if over else "$chart-budget"
+    full = Content.assemble(
+        name,
+        (f"{figure(last)} nats", "bold"),
+        (f" · {'over the budget' if over else 'budget'} {figure(budget)}", style),
+    )
+    if full.cell_length <= room:
+        return full
+    return Content.assemble(
+        name,
+        (figure(last), "bold"),
+        (f" · {'over' if over else 'budget'} {figure(budget)}", style),
+    )

@@ -58,6 +58,8 @@ class CompletionList(OptionList, can_focus=False):
         background: transparent;
         display: none;
         scrollbar-size-vertical: 1;
+        text-wrap: nowrap;
+        text-overflow: ellipsis;
     }
     """
 
@@ -128,4 +130,4 @@ def mention_of(path: str) -> str:
 
 def _line(completion: Completion, width: int) -> Content:
     name = visible(completion.name, keep="").ljust(width)
-    return Content.assemble((name, "bold"), "  ", (visible(completion.help, keep=""), "$quiet"))
+    return Content.assemble((name, "bold"), "  ", visible(completion.help, keep=""))

@@ -324,7 +324,9 @@ class LessonCard(Vertical, ShowsRecord, can_focus=True):
         mark, word, style = LESSON_MARKS.get(record.outcome, ("·", record.outcome, "$foreground"))
         parts: list[tuple[str, str]] = [(f"{mark} {word}", f"bold {style}")]
         if record.reason:
-            parts.append((f"  {one_line(record.reason, 400)}", "$foreground"))
+            reason = one_line(record.reason, 400)
+            said = reason.startswith(f"{word} ")
+            parts.append((reason[len(word) :] if said else f"  {reason}", "$foreground"))
         if record.correction:
             parts.append((f"\n  correction: {one_line(record.correction, 300)}", "$quiet"))
         if record.figures:

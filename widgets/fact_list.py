@@ -13,7 +13,7 @@ from typing_extensions import override
 from .sanitise import content
 
 Rows = tuple[tuple[str, str], ...]
-GAP = 1
+GAP = 2
 NARROWEST = 10
 
 

@@ -16,7 +16,6 @@ from textual import events
 from textual.actions import SkipAction
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
 from textual.content import Content
 from textual.geometry import Region, Size
 from textual.message import Message
@@ -30,6 +29,7 @@ from typing_extensions import override
 from .heatmap_layout import Line, Piece, lay_out, token_text, wanted_text
 from .heatmap_scale import MODES, NEWLINE, WANTED, Mode, TokenCell, legend, level_in, readout
 from .painting import TextRow, component_style, selectable, selected_text
+from .squeeze import GIVES_WAY, SqueezeVertical
 
 
 class Heatmap(ScrollView, can_focus=True):
@@ -153,8 +153,15 @@ class Heatmap(ScrollView, can_focus=True):
 
     def on_resize(self) -> None:
         """Wrap the tokens to the new width."""
-        self._lay_out(self.scrollable_content_region.width)
+        self._fit()
         self.call_after_refresh(self._reveal)
+
+    def _fit(self) -> None:
+        """Show a scrollbar only where one is needed: an earlier one would take a column away."""
+        width, height = self.size
+        needed = len(self._lines_at(width)) > height
+        self._lay_out(width - needed * self.styles.scrollbar_size_vertical)
+        self.show_vertical_scrollbar = needed
 
     def render_line(self, y: int) -> Strip:
         """Paint one line, from the cache where it has been painted before."""
@@ -346,13 +353,16 @@ class Heatmap(ScrollView, can_focus=True):
         return self._level_styles[level]
 
 
-class HeatmapView(Vertical):
-    """A heatmap with its legend above and, below, what can be said of the token at the cursor."""
+class HeatmapView(SqueezeVertical):
+    """A heatmap with its legend above and, below, what can be said of the token at the cursor.
+
+    Where there is little room the tokens scroll, and what is said of one stays.
+    """
 
     DEFAULT_CSS = """
     HeatmapView {
         height: auto;
-        & > .legend { height: auto; color: $quiet; }
+        & > .legend { height: 1; color: $quiet; text-wrap: nowrap; text-overflow: ellipsis; }
         & > .readout { height: auto; min-height: 2; color: $foreground; }
     }
     """
@@ -361,11 +371,10 @@ class HeatmapView(Vertical):
         self,
         cells: Sequence[TokenCell] = (),
         *,
-        name: str | None = None,
         id: str | None = None,
         classes: str | None = None,
     ) -> None:
-        super().__init__(name=name, id=id, classes=classes)
+        super().__init__(id=id, classes=classes)
         self._first_cells = tuple(cells)
 
     @property
@@ -376,7 +385,7 @@ class HeatmapView(Vertical):
     def compose(self) -> ComposeResult:
         """Lay out the legend, the heatmap and the readout."""
         yield Static(legend(MODES[0]), classes="legend")
-        yield Heatmap(self._first_cells)
+        yield Heatmap(self._first_cells, classes=GIVES_WAY)
         yield Static(classes="readout")
 
     def on_mount(self) -> None:

@@ -20,7 +20,7 @@ TICK = 0.2
 WAITING, CURRENT, PASSED = "○", "●", "✓"
 DONE, LEFT = "━", "─"
 WIDEST_BAR, NARROWEST_BAR = 30, 6
-ROOM = 46
+ROOM, LISTED_ROOM = 46, 24
 """The columns that are kept for what stands beside the title and the bar."""
 STAGES_FROM = 70
 """From this width on the stages have a line of their own; below it one line says it all."""
@@ -55,6 +55,8 @@ class LessonStages(Widget):
     stage: reactive[str] = reactive("", layout=True)
     detail: reactive[str] = reactive("", layout=True)
     elapsed: reactive[float] = reactive(0.0)
+    listed: reactive[bool] = reactive(False, layout=True)
+    """Whether each stage has a line of its own, where there is height rather than width."""
 
     def __init__(
         self,
@@ -131,6 +133,9 @@ class LessonStages(Widget):
             seconds = f"  {self.elapsed:.1f} s" if self.elapsed else ""
             return Content.assemble((one_line(text, 400), STYLES[tone]), (seconds, "$quiet"))
         width = self.size.width
+        if self.listed:
+            head = self._head(width, self._title, "", room=LISTED_ROOM)
+            return Content("\n").join([head, *(line.truncate(width) for line in self._list())])
         if width < STAGES_FROM:
             named = f"{self.stage or self._title} {self.detail}".rstrip()
             return self._head(width, "", named)
@@ -140,12 +145,12 @@ class LessonStages(Widget):
         """Stop the clock."""
         self._stop()
 
-    def _head(self, width: int, title: str, words: str) -> Content:
+    def _head(self, width: int, title: str, words: str, room: int = ROOM) -> Content:
         """Give title, bar, words, time and key on one line; long words are cut."""
         title, clock = one_line(title, 40), f"{self.elapsed:.1f} s"
         fixed = sum(len(part) + 2 for part in (title, clock, self._hint) if part)
         # The words come and go; the bar keeps its size, so that it only grows.
-        size = max(NARROWEST_BAR, min(WIDEST_BAR, width - len(title) - ROOM))
+        size = max(NARROWEST_BAR, min(WIDEST_BAR, width - len(title) - room))
         words = one_line(words, max(1, width - fixed - size - 2)) if words else ""
         done = round(self._progress * size)
         return Content.assemble(
@@ -157,9 +162,20 @@ class LessonStages(Widget):
         ).truncate(width, ellipsis=True)
 
     def _line(self) -> Content:
-        """Give the stages, the current one marked."""
+        """Give the stages on one line."""
+        return Content("  ").join(self._marked())
+
+    def _list(self) -> list[Content]:
+        """Give the stages one below the other, with what is said of the current one."""
+        lines = self._marked()
+        if self.stage in self._stages and self.detail:
+            lines[self._stages.index(self.stage)] += Content(f"  {one_line(self.detail, 60)}")
+        return lines
+
+    def _marked(self) -> list[Content]:
+        """Give each stage with a sign: passed, current or to come."""
         at = self._stages.index(self.stage) if self.stage in self._stages else -1
-        parts: list[tuple[str, str]] = []
+        found: list[Content] = []
         for index, stage in enumerate(self._stages):
             if index < at:
                 sign, style = PASSED, "$text-success"
@@ -167,8 +183,8 @@ class LessonStages(Widget):
                 sign, style = CURRENT, "bold $primary"
             else:
                 sign, style = WAITING, "$quiet"
-            parts.append((f"{sign} {stage}  ", style))
-        return Content.assemble(*parts)
+            found.append(Content.styled(f"{sign} {stage}", style))
+        return found
 
     def _tick(self) -> None:
         self.elapsed = self._clock() - self._began

@@ -25,6 +25,7 @@ STATE_STYLES: dict[str, str] = {
 }
 SHORT_GATES = {"none": "no sandbox", "partial": "partial sandbox"}
 NARROW, SPARK, WIDE = 80, 100, 120
+SPARK_WIDTH = 16
 
 
 class StatusBar(Horizontal):
@@ -44,7 +45,7 @@ class StatusBar(Horizontal):
         padding: 0 1;
         & > .left { width: 1fr; text-wrap: nowrap; text-overflow: ellipsis; }
         & > .right { width: auto; text-wrap: nowrap; }
-        & > Sparkline { width: 16; margin: 0 0 0 1; display: none; }
+        & > Sparkline { margin: 0 0 0 1; display: none; }
         & > Sparkline > .sparkline--max-color { color: $chart-loss; }
         & > Sparkline > .sparkline--min-color { color: $chart-loss-raw; }
     }
@@ -91,7 +92,10 @@ class StatusBar(Horizontal):
 
     def _show_losses(self, losses: Sequence[float]) -> None:
         self._finite = [loss for loss in losses[-32:] if math.isfinite(loss)]
-        self.query_one(Sparkline).data = self._finite
+        spark = self.query_one(Sparkline)
+        spark.data = self._finite
+        # Two losses drawn over sixteen columns would look like a bar of progress.
+        spark.styles.width = min(SPARK_WIDTH, len(self._finite))
         self._show()
 
 

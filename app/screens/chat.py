@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
 from textual.css.query import QueryType
 from textual.widget import Widget
 
-from ...themes.names import THEME_NAMES, short_name
-from ...themes.palettes import ThemedApp
+from ...themes.names import THEME_NAMES
 from ...widgets.conversation import Conversation
 from ...widgets.diff_painting import prepare_colours
 from ...widgets.prompt import Prompt
 from ...widgets.proposal_panel import ProposalPanel
+from ...widgets.squeeze import GIVES_WAY, SqueezeVertical
 from ...widgets.stages import LessonStages
 from ...widgets.status_bar import StatusBar
 from ..agent.proposal import Decision, Proposal
@@ -33,6 +32,7 @@ from .copying import copied_text
 from .desk import DecisionDesk
 from .learning import LearningPanel
 from .outbox import Outbox
+from .theming import choose_theme
 from .transcript import Transcript
 from .welcome import EmptyPage
 
@@ -103,8 +103,8 @@ class ChatScreen(ChatState):
             dock: right; width: 56; height: 100%; max-height: 100%;
             border-top: none; border-left: solid $panel;
             #evidence { layout: vertical; height: 1fr; max-height: 100%; }
-            HeatmapView { width: 100%; height: 1fr; max-height: 100%; }
-            LearningCharts { width: 100%; height: 18; }
+            HeatmapView { width: 100%; max-height: 60%; }
+            LearningCharts { width: 100%; height: 1fr; max-height: 100%; padding: 1 0 0 0; }
         }
     }
     ChatScreen.-low {
@@ -114,6 +114,7 @@ class ChatScreen(ChatState):
         &.-normal LearningPanel.-pending, &.-narrow LearningPanel.-pending {
             max-height: 7;
             LearningCharts, HeatmapView .legend { display: none; }
+            &.-finished LessonStages { display: none; }
         }
     }
     ChatScreen.-lowest {
@@ -121,7 +122,8 @@ class ChatScreen(ChatState):
         QueueList Lines { max-height: 2; }
         Outbox.-pending PromptArea { max-height: 2; }
         Outbox.-pending QueueList Lines { max-height: 1; }
-        ProposalPanel { max-height: 8; }
+        &.-normal LearningPanel.-finished LessonStages { display: none; }
+        &.-narrow LearningPanel.-finished LessonStages { display: none; }
         &.-normal LearningPanel.-pending, &.-narrow LearningPanel.-pending {
             max-height: 4;
             LearningCharts, HeatmapView .legend { display: none; }
@@ -146,12 +148,14 @@ class ChatScreen(ChatState):
 
     def compose(self) -> ComposeResult:
         """The learning panel lies beside the conversation where there is room, else below it."""
-        with Vertical(id="main"):
+        with SqueezeVertical(id="main"):
             conversation = Conversation()
             yield conversation
             yield EmptyPage(self, conversation, self._opening)
-            yield LearningPanel(classes="gives-room")
-            yield DecisionDesk(arm_delay=self.settings.arm_delay, typing=self._is_typing)
+            yield LearningPanel(classes=f"gives-room {GIVES_WAY}")
+            yield DecisionDesk(
+                arm_delay=self.settings.arm_delay, typing=self._is_typing, classes=GIVES_WAY
+            )
             yield Outbox(self)
         yield StatusBar().data_bind(
             state=ChatState.phase,
@@ -484,15 +488,9 @@ class ChatScreen(ChatState):
 
     def use_theme(self, name: str) -> None:
         """Change the theme, or say which there are."""
-        app = self.app
-        assert isinstance(app, ThemedApp)
-        if not app.use_theme(name):
-            now, shown = app.theme_choice, short_name(app.theme)
-            here = now if now == shown else f"{now}, which is {shown} in this terminal"
-            names = ", ".join(THEME_NAMES)
-            self.say(
-                f"The themes are {names}; now it is {here}. theme=NAME in config.toml keeps one."
-            )
+        problem = choose_theme(self.app, name)
+        if problem is not None:
+            self.say(problem)
 
     async def leave(self) -> None:
         """End the program."""

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
+from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
@@ -21,9 +21,10 @@ class ConfirmScreen(ModalScreen[bool]):
     ]
     DEFAULT_CSS = """
     ConfirmScreen { align: center middle; }
-    ConfirmScreen > Vertical {
+    ConfirmScreen > VerticalScroll {
         width: 64; max-width: 100%; height: auto; max-height: 100%;
         background: $surface; border: round $warning; padding: 1 2;
+        border-subtitle-color: $foreground;
     }
     """
 
@@ -34,14 +35,12 @@ class ConfirmScreen(ModalScreen[bool]):
 
     def compose(self) -> ComposeResult:
         """The question, and what each key does."""
-        with Vertical() as box:
+        with VerticalScroll() as box:
             box.border_title = self._title
-            yield Static(self._words)
-            yield Static(
-                Content.assemble(
-                    "\n", ("y", "bold"), f" {self._yes} · ", ("n", "bold"), f" {self._no}"
-                )
+            box.border_subtitle = Content.assemble(
+                ("y", "bold $primary"), f" {self._yes} · ", ("n", "bold $primary"), f" {self._no}"
             )
+            yield Static(self._words)
 
     def action_answer(self, yes: bool) -> None:
         """Close with the answer."""

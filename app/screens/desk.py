@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from textwrap import dedent
 from typing import Any
 
-from textual.containers import Vertical
 from textual.widget import Widget
 
 from ...training.protocol import ToolCall
@@ -21,15 +21,19 @@ from ...widgets.correction_box import CorrectionBox
 from ...widgets.diff import DiffMode
 from ...widgets.languages import language_of_path
 from ...widgets.proposal_panel import ProposalPanel
+from ...widgets.squeeze import GIVES_WAY, SqueezeVertical
 from ..agent.proposal import Approve, Decision, Deny, Edit, Proposal, fingerprint
 from ..controllers.approval import spelled_out
 from ..tools import registry
 from ..tools.base import Preview
 
 
-def call_preview(tool: str, preview: Preview) -> CallPreview:
-    """A tool's preview as the panel takes it."""
-    return CallPreview(tool=tool, **asdict(preview))
+def call_preview(call: ToolCall, preview: Preview) -> CallPreview:
+    """A tool's preview as the panel takes it; of one that cannot work, what it is given."""
+    shown = CallPreview(tool=call.name, **asdict(preview))
+    if preview.problem is None or preview.command is not None or preview.text:
+        return shown
+    return replace(shown, kind="text", text=dedent(spelled_out(call).partition("\n")[2]))
 
 
 def language_of(call: ToolCall) -> str:
@@ -39,14 +43,16 @@ def language_of(call: ToolCall) -> str:
     return language_of_path(str(call.arguments.get("path", "")))
 
 
-class DecisionDesk(Vertical):
+class DecisionDesk(SqueezeVertical):
     """Shows the pending proposal and turns what the user does into a decision.
 
     ``typing`` says whether the user is typing elsewhere, in which case the focus stays there.
     """
 
     DEFAULT_CSS = """
-    DecisionDesk { height: auto; display: none; }
+    DecisionDesk { height: auto; min-height: 3; display: none; }
+    DecisionDesk > ProposalPanel { min-height: 3; }
+    DecisionDesk > ArgumentsEditor { min-height: 3; }
     DecisionDesk.-busy { display: block; }
     DecisionDesk > ProposalPanel { max-height: 50vh; }
     DecisionDesk > ProposalPanel.-shut { max-height: 30vh; }
@@ -54,8 +60,10 @@ class DecisionDesk(Vertical):
     DecisionDesk CodeArea { max-height: 30vh; }
     """
 
-    def __init__(self, *, arm_delay: float, typing: Callable[[], bool]) -> None:
-        super().__init__()
+    def __init__(
+        self, *, arm_delay: float, typing: Callable[[], bool], classes: str | None = None
+    ) -> None:
+        super().__init__(classes=classes)
         self._arm_delay = arm_delay
         self._typing = typing
         self._pending: asyncio.Future[Decision] | None = None
@@ -94,10 +102,11 @@ class DecisionDesk(Vertical):
         self._given = fingerprint(proposal.call, proposal.preview)
         self._pending = asyncio.get_running_loop().create_future()
         panel = ProposalPanel(
-            call_preview(proposal.call.name, proposal.preview),
+            call_preview(proposal.call, proposal.preview),
             always=spelled_out(proposal.call),
             mode=self._mode,
             arm_delay=self._arm_delay,
+            classes=GIVES_WAY,
         )
         try:
             await self.mount(panel)
@@ -135,7 +144,7 @@ class DecisionDesk(Vertical):
         await self.query("CorrectionBox, ArgumentsEditor").remove()
         panel, proposal = self.panel, self._proposal
         if panel is not None and proposal is not None:
-            await panel.show_preview(call_preview(proposal.call.name, proposal.preview))
+            await panel.show_preview(call_preview(proposal.call, proposal.preview))
             panel.rearm()
             panel.focus()
 
@@ -160,7 +169,7 @@ class DecisionDesk(Vertical):
         proposal = self._proposal
         if proposal is None:
             return
-        if panel.preview != call_preview(proposal.call.name, proposal.preview):
+        if panel.preview != call_preview(proposal.call, proposal.preview):
             await self._back_to_call()
             return
         self._settle(Approve(always=always, for_good=for_good, shown=self._given))
@@ -200,6 +209,7 @@ class DecisionDesk(Vertical):
             language_hint=language_of(call),
             validate=lambda arguments: registry.validate(self._edited(arguments)),
             read=message.panel.seen,
+            classes=GIVES_WAY,
         )
         await self._open(editor)
 
@@ -235,7 +245,7 @@ class DecisionDesk(Vertical):
         preview = await asyncio.to_thread(self._preview, call)
         self._edited_preview = (call, preview)
         if self.panel is not None:
-            await self.panel.show_preview(call_preview(call.name, preview))
+            await self.panel.show_preview(call_preview(call, preview))
 
     def on_arguments_editor_unreadable(self, message: ArgumentsEditor.Unreadable) -> None:
         """Say that the preview is that of earlier arguments."""

@@ -80,12 +80,12 @@ def _column(found: Sequence[Section], width: int) -> list[Content]:
 def _step(step: StepMetrics) -> list[Row]:
     return [
         ("loss", number(step.loss, "nats")),
-        ("KL", number(step.kl, "nats an answer")),
+        ("KL", number(step.kl, "nats/answer")),
         ("follow", number(step.follow)),
         ("teacher gap", number(step.teacher_gap, "nats")),
         ("gradient norm", number(step.grad_norm)),
-        ("part of step kept", number(step.scale)),
-        ("entropy", number(step.entropy, "nats a token")),
+        ("step kept", number(step.scale)),
+        ("entropy", number(step.entropy, "nats/token")),
         ("advantage, mean", number(step.advantage_mean, "nats")),
         ("largest", number(step.advantage_abs_max, "nats")),
         ("time", number(step.seconds, "s")),
@@ -104,7 +104,7 @@ def _lesson(mark: LessonMark) -> list[Row]:
     if result.guard is not None:
         guard = result.guard
         rows += [
-            ("guard: KL", number(guard.kl, "nats an answer")),
+            ("guard: KL", number(guard.kl, "nats/answer")),
             ("guard: unchanged", f"{guard.agreement:.0%} of {guard.probes} answers"),
             ("guard: entropy", number(guard.entropy_ratio, "times")),
         ]
@@ -139,7 +139,7 @@ def _engine(loaded: Loaded, settings: Settings | None) -> list[Row]:
     where = f"{loaded.engine} on {loaded.device}"
     server.pop("server", None)
     teacher = server.pop("teacher", settings.teacher if settings else None) or "before"
-    budget = [("KL budget", number(loaded.kl_budget, "nats an answer"))]
+    budget = [("KL budget", number(loaded.kl_budget, "nats/answer"))]
     return [
         ("objective", loaded.objective.replace("_", " ")),
         ("teacher", teacher.replace("_", " ")),

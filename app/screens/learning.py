@@ -6,15 +6,19 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal
 
 from ...training.protocol import LessonResult, TokenReport
 from ...widgets.charts import LearningCharts, StepPoint
 from ...widgets.heatmap import HeatmapView, TokenCell
+from ...widgets.squeeze import GIVES_WAY, SqueezeVertical
 from ...widgets.stages import LessonStages
 
 if TYPE_CHECKING:
     from ..controllers.metrics import Metrics
+
+
+LISTED_FROM = 20
 
 
 def token_cells(tokens: Iterable[TokenReport]) -> list[TokenCell]:
@@ -32,7 +36,7 @@ def token_cells(tokens: Iterable[TokenReport]) -> list[TokenCell]:
     ]
 
 
-class LearningPanel(Vertical):
+class LearningPanel(SqueezeVertical):
     """Hidden until the first lesson; the screen says where it lies and how much it shows."""
 
     DEFAULT_CSS = """
@@ -43,17 +47,21 @@ class LearningPanel(Vertical):
         &.-finished #evidence { display: block; }
         #evidence { height: auto; max-height: 12; display: none; }
         LessonStages { padding: 0; }
-        HeatmapView { width: 1fr; height: auto; max-height: 12; }
-        LearningCharts { width: 1fr; height: 12; }
+        HeatmapView { width: 1fr; max-height: 100%; }
+        LearningCharts { width: 36%; height: 12; max-height: 100%; }
     }
     """
 
     def compose(self) -> ComposeResult:
         """Stages above; heatmap and curves side by side, or one below the other."""
         yield LessonStages()
-        with Horizontal(id="evidence"):
+        with Horizontal(id="evidence", classes=GIVES_WAY):
             yield HeatmapView()
             yield LearningCharts()
+
+    def on_resize(self) -> None:
+        """Let each stage have a line where there is height enough."""
+        self.query_one(LessonStages).listed = self.size.height >= LISTED_FROM
 
     def begin(self) -> None:
         """A lesson runs: show its stages, and not what the last one did."""
@@ -63,6 +71,9 @@ class LearningPanel(Vertical):
 
     def finish(self, result: LessonResult) -> None:
         """Show what a lesson did to the tokens that it was about."""
+        if not result.tokens:
+            # The conversation says what came of it, and there is nothing else to see.
+            self.remove_class("-shown")
         self.set_class(bool(result.tokens), "-finished")
         self.query_one(HeatmapView).show(token_cells(result.tokens))
         if result.outcome == "failed":

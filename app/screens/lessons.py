@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.content import Content
 from textual.screen import Screen
-from textual.widgets import Footer, Input, OptionList, Static
+from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 from textual.worker import Worker
 
 from ...training.adapter_messages import is_import
+from ...widgets.key_footer import KeyFooter
 from ...widgets.sanitise import content, one_line
 from ...widgets.stages import LessonStages
 from .. import events as said
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 SIGNS = {
     "learned": "✓",
-    "in_context_only": "○",
+    "in_context_only": "◐",
     "gated": "–",
     "rolled_back": "↶",
     "undone": "↶",
@@ -111,16 +111,12 @@ class LessonsScreen(Screen[None]):
             yield LessonDetail(id="lesson")
         yield LessonStages(hint="Esc stops")
         yield Static(id="news", markup=False)
-        yield Footer(show_command_palette=False)
+        yield KeyFooter()
 
     def on_mount(self) -> None:
         """Show what there is."""
         self._draw()
         self.query_one(OptionList).focus()
-
-    def on_resize(self, event: events.Resize) -> None:
-        """Let every key be named where it is narrow."""
-        self.query_one(Footer).compact = event.size.width < 80
 
     # --- what is shown ------------------------------------------------------------------
 

@@ -11,9 +11,11 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
+from typing_extensions import override
 
 from ...widgets.chart_panel import ChartPanel
+from ...widgets.key_footer import KeyFooter
 from ...widgets.sanitise import one_line, visible
 from ..metrics_export import export_in_words
 from ..metrics_series import SERIES, Source, make_page
@@ -34,7 +36,8 @@ class MetricsScreen(Screen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q", "back", "close", id="metrics.back"),
-        Binding("tab,f", "switch", "figures", key_display="f", id="metrics.switch"),
+        Binding("tab,f", "switch(True)", "figures", key_display="f", id="metrics.figures"),
+        Binding("tab,f", "switch(False)", "charts", key_display="f", id="metrics.charts"),
         Binding("e", "export", "export", id="metrics.export"),
     ]
     DEFAULT_CSS = """
@@ -67,7 +70,7 @@ class MetricsScreen(Screen[None]):
         with VerticalScroll(id="figures"):
             yield Static(id="rows")
         yield Static(id="news")
-        yield Footer(show_command_palette=False)
+        yield KeyFooter()
 
     @property
     def _charts(self) -> ChartPanel:
@@ -166,10 +169,16 @@ class MetricsScreen(Screen[None]):
     def _pointed(self) -> None:
         self._show_state()
 
-    def action_switch(self) -> None:
+    @override
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer the page that is not shown."""
+        return action != "switch" or parameters != (self.has_class("-figures"),)
+
+    def action_switch(self, figures: bool) -> None:
         """Go from the charts to the figures, or back."""
-        self.toggle_class("-figures")
-        if self.has_class("-figures"):
+        self.set_class(figures, "-figures")
+        self.refresh_bindings()
+        if figures:
             self.query_one("#figures").focus()
             self.call_after_refresh(self._show_figures)
         else:

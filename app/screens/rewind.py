@@ -11,9 +11,10 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen, Screen
-from textual.widgets import Footer, OptionList, Static
+from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
+from ...widgets.key_footer import KeyFooter
 from ...widgets.sanitise import content, one_line, visible
 from ..workspace.checkpoints import Plan
 
@@ -49,8 +50,8 @@ class RewindScreen(Screen[int]):
     def compose(self) -> ComposeResult:
         """What choosing does, and the requests."""
         yield Static("Go back to before which request?", classes="title")
-        yield RequestList(compact=True)
-        yield Footer()
+        yield RequestList()
+        yield KeyFooter()
 
     def on_mount(self) -> None:
         """Begin at the newest."""

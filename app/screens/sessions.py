@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
 from textual.content import Content
 from textual.screen import Screen
-from textual.widgets import Footer, Input, OptionList, Static
+from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from ...widgets.key_footer import KeyFooter
 from ...widgets.sanitise import content, one_line
 from ..lesson_words import when
 from .confirm import ConfirmScreen
@@ -36,6 +38,14 @@ class SessionList(OptionList):
     ]
 
 
+class NewTitle(Input):
+    """Where a session gets another title."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "submit", "rename", id="sessions.write"),
+    ]
+
+
 class SessionsScreen(Screen[None]):
     """A list of sessions below a search; typing in the list begins a search."""
 
@@ -46,10 +56,12 @@ class SessionsScreen(Screen[None]):
     ]
     DEFAULT_CSS = """
     SessionsScreen {
-        #search, #rename, #search:focus, #rename:focus { border: none; height: 1; padding: 0 1; }
-        #search { margin: 0 0 1 0; background: $surface; }
-        #rename { display: none; background: $boost; }
-        &.-renaming #rename { display: block; }
+        #search, #rename, #search:focus, #rename:focus { border: none; height: 1; }
+        #search, #search:focus { margin: 0 0 1 0; padding: 0 1; background: $surface; }
+        #rename, #rename:focus { width: 1fr; padding: 0; background: $surface; }
+        #renaming { display: none; height: 1; padding: 0 1; background: $surface; }
+        #renaming Static { width: auto; color: $quiet; }
+        &.-renaming #renaming { display: block; }
         SessionList, SessionList:focus { height: 1fr; border: none; padding: 0 1; }
         #empty { width: 100%; height: 1fr; content-align: center middle; color: $quiet; }
         #news { height: auto; max-height: 3; padding: 0 1; color: $warning; display: none; }
@@ -67,10 +79,12 @@ class SessionsScreen(Screen[None]):
         """The search above, the list, and one line for what cannot be done."""
         yield Input(placeholder="type to search; enter resumes", id="search", select_on_focus=False)
         yield Static("", id="empty", markup=False)
-        yield SessionList(compact=True)
-        yield Input(id="rename")
+        yield SessionList()
+        with Horizontal(id="renaming"):
+            yield Static("new title ")
+            yield NewTitle(id="rename")
         yield Static(id="news", markup=False)
-        yield Footer()
+        yield KeyFooter()
 
     async def on_mount(self) -> None:
         """Show what there is."""

@@ -88,17 +88,16 @@ class SettingsScreen(Screen[None]):
     @staticmethod
     def _row(line: SettingLine, width: int, in_file: dict[str, object]) -> Content:
         value = one_line(line.value, 60) or "–"
-        parts: list[tuple[str, str]] = [
-            (f"{line.name:<{width}}  ", "bold" if line.source != "default" else ""),
-            (value, "" if line.source != "default" else "$quiet"),
-        ]
+        # No colours: they could not be read on the marked line.
+        style = "bold" if line.source != "default" else ""
+        parts: list[tuple[str, str]] = [(f"{line.name:<{width}}  {value}", style)]
         written = in_file.get(line.name)
         if written is not None and str(written).lower() != line.value.lower():
             later = one_line(str(written), 30)
             later = later.lower() if isinstance(written, bool) else later
-            parts.append((f" → {later} at the next start", "$text-warning"))
+            parts.append((f" → {later} at the next start", "italic"))
         elif line.source != "default":
-            parts.append((f"  from the {line.source}", "$quiet"))
+            parts.append((f"  from the {line.source}", "italic"))
         return Content.assemble(*parts)
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:

@@ -178,6 +178,8 @@ class Transcript:
         self._stages.finish(result.reason, TONES[result.outcome], result.seconds)
         self._screen.query_one(LearningPanel).finish(result)
         self._screen.note_lessons()
+        if result.steps:
+            self._screen.note_steps()  # now the curves have the mark of this lesson too
         self._conversation.add_lesson(
             result.outcome,
             result.reason,

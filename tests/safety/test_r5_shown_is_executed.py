@@ -198,7 +198,7 @@ class Reader:
         }[kind]
         preview = registry.preview(proposed, self.workspace)
         given_to_panel = fingerprint(proposed, preview)
-        await panel.show_preview(call_preview(proposed.name, preview))
+        await panel.show_preview(call_preview(proposed, preview))
         await until(lambda: panel.query_one(".preview").size.width > WIDE / 2, pilot)
         recorder = Recorder()
         for diff in panel.query(DiffView):
@@ -523,7 +523,7 @@ async def test_a_panel_that_shows_something_else_approves_nothing(tmp_path: Path
         await until(lambda: desk.panel is not None and desk.panel.armed, pilot)
         assert desk.panel is not None
         harmless = ToolCall(name="bash", arguments={"command": "true"})
-        await desk.panel.show_preview(call_preview("bash", registry.preview(harmless, workspace)))
+        await desk.panel.show_preview(call_preview(harmless, registry.preview(harmless, workspace)))
         desk.panel.post_message(ProposalPanel.Approved(desk.panel))
         await settled(pilot)
         assert not waiting.done()

@@ -16,13 +16,13 @@ async def test_words_wrap_beside_their_name():
         facts.show([("why", "the retry follows it"), ("standing", "learned")])
         await settled(pilot)
         assert screen_text(app).rstrip().splitlines() == [
-            "why      the retry",
-            "         follows it",
-            "standing learned",
+            "why       the retry",
+            "          follows it",
+            "standing  learned",
         ]
         await pilot.resize_terminal(60, 10)
         await settled(pilot)
-        assert screen_text(app).rstrip().splitlines()[0] == "why      the retry follows it"
+        assert screen_text(app).rstrip().splitlines()[0] == "why       the retry follows it"
         facts.show([("why", HOSTILE)])
         await settled(pilot)
         assert "⟨ESC⟩" in screen_text(app)

@@ -285,3 +285,19 @@ def test_snapshot(snap_compare, theme: str):
     app = Stage(HeatmapView(cells()), focus=Heatmap, theme=theme)
     size = (80, 24) if theme == "continual-dark" else (60, 18)
     assert snap_compare(app, terminal_size=size, press=["right", "]"])
+
+
+async def test_a_scrollbar_that_is_not_needed_takes_no_column():
+    view = HeatmapView(cells("word " * 36, size=5))
+    view.styles.max_height = "100%"
+    app = Stage(view)
+    async with app.run_test(size=(60, 5)) as pilot:
+        await settled(pilot)
+        assert view.heatmap.show_vertical_scrollbar
+        assert "student" in screen_text(app), "what is said of a token stays in view"
+        await pilot.resize_terminal(60, 6)
+        await settled(pilot)
+        fresh = lay_out([cell.text for cell in view.heatmap.cells], 60)
+        rows = ["".join(piece.text for piece in line).rstrip() for line in fresh]
+        assert screen_text(app).splitlines()[1 : 1 + len(rows)] == rows
+        assert not view.heatmap.show_vertical_scrollbar

@@ -44,9 +44,12 @@ SIGNS = {"diff-added-sign", "diff-removed-sign"}
 LINE_ART = {"border-blurred", "chart-mark", "chart-loss-raw"}
 HEAT = {f"heat-{sign}-{level}" for sign in ("negative", "positive") for level in range(1, 5)}
 NO_COLOURS = {"text", "diff-changed-style", "block-cursor-text-style"}
-# The mark of a list and what is lifted a little are Textual's, which chooses its text for
-# contrast; the levels of the heat are named by a pattern.
-ELSEWHERE = {"block-cursor-background", "block-cursor-foreground", "boost", "heat"}
+# The mark of a list and a cursor are Textual's, which chooses their text for contrast; the
+# levels of the heat are named by a pattern.
+ELSEWHERE = {
+    "block-cursor-background", "block-cursor-foreground", "heat", "input-cursor-background",
+    "input-cursor-foreground",
+}  # fmt: skip
 
 # What a standard VGA text screen shows, and what xterm does.
 VGA = [
