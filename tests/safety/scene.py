@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -49,6 +50,8 @@ class Scene:
         self.repo = self.home / "code" / "repo"
         self.data = self.home / ".local" / "share" / "continualcode-tui"
         self.outside = outside
+        self.mark = f"{86_400 + random.random():.9f}"
+        """A number of seconds that no other process sleeps."""
         (self.home / ".ssh").mkdir(parents=True)
         (self.home / ".ssh" / "id").write_text(KEY)
         (self.home / ".bashrc").write_text("# mine\n")

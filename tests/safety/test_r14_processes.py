@@ -39,17 +39,18 @@ CHILDREN = {
     "parent killed": "setsid sleep {mark} & sleep 0.1; kill -9 $PPID;",
 }
 KINDS: tuple[Kind, ...] = ("bwrap", "partial", "none")
+KINDS_IN_TIME = ("bwrap", *(pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS[1:]))
 
 
 @pytest.fixture
 def mark() -> Iterator[str]:
-    """A number of seconds that no other process sleeps."""
     word = f"{86_400 + random.random():.9f}"
     yield word
     for process in survivors(word):
         process.kill()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("child", CHILDREN)
 def test_a_child_survives_where_nobody_sees_to_it(child: str, scene: Scene, mark: str) -> None:
     """7 of 7 kinds of children outlive a command that is simply run."""
@@ -57,7 +58,7 @@ def test_a_child_survives_where_nobody_sees_to_it(child: str, scene: Scene, mark
     assert len(survivors(mark)) == 1
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", KINDS_IN_TIME)
 @pytest.mark.parametrize("child", CHILDREN)
 async def test_no_child_survives(child: str, kind: Kind, scene: Scene, mark: str) -> None:
     """0 of 7 outlive a command that ends, behind each of three boundaries."""
@@ -68,7 +69,7 @@ async def test_no_child_survives(child: str, kind: Kind, scene: Scene, mark: str
         assert "[processes in the background were stopped]" in result.output
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", KINDS_IN_TIME)
 async def test_no_child_survives_the_time_limit(kind: Kind, scene: Scene, mark: str) -> None:
     """0 of 6 outlive a command that is stopped, and it takes no longer than it must."""
     children = [text for name, text in CHILDREN.items() if name != "parent killed"]
@@ -81,7 +82,7 @@ async def test_no_child_survives_the_time_limit(kind: Kind, scene: Scene, mark: 
     assert time.monotonic() - began < 6
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", KINDS_IN_TIME)
 async def test_no_child_survives_an_interruption(kind: Kind, scene: Scene, mark: str) -> None:
     task = asyncio.ensure_future(scene.run(f"setsid sleep {mark} & sleep {mark}", kind))
     await until(lambda: len(survivors(mark)) >= 2)
@@ -92,7 +93,7 @@ async def test_no_child_survives_an_interruption(kind: Kind, scene: Scene, mark:
     assert list(scene.repo.glob(".*")) == [scene.repo / ".git"]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", KINDS_IN_TIME)
 async def test_a_stopped_command_may_clear_up_first(kind: Kind, scene: Scene) -> None:
     """The polite signal comes first, so that git, say, can remove its lock."""
     command = "trap 'echo gone politely; exit' TERM; echo begun; while :; do sleep 0.05; done"
@@ -100,7 +101,7 @@ async def test_a_stopped_command_may_clear_up_first(kind: Kind, scene: Scene) ->
     assert "gone politely" in result.output
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", KINDS_IN_TIME)
 def test_no_child_survives_a_killed_program(kind: Kind, scene: Scene, mark: str) -> None:
     """kill -9 of the program itself, with a command under way."""
     need(kind)
@@ -141,6 +142,7 @@ def wait_for(condition: object, seconds: float = 10) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("child", CHILDREN)
 async def test_the_users_own_commands_leave_nothing_either(
     child: str, tmp_path: Path, mark: str
@@ -153,21 +155,21 @@ async def test_the_users_own_commands_leave_nothing_either(
         assert ran.words == "exit 0; processes in the background were stopped"
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", KINDS_IN_TIME)
 async def test_a_flood_from_behind_is_capped(kind: Kind, scene: Scene) -> None:
     result = await scene.run("yes flood", kind, seconds=0.7)
     assert "characters left out" in result.output
     assert len(result.output) < 31_000
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", KINDS_IN_TIME)
 async def test_exit_codes_come_through(kind: Kind, scene: Scene) -> None:
     ends = {"exit 3": "[exit 3]", "kill -9 $$": "[exit 137]", "true": "[exit 0]"}
     for command, end in ends.items():
         assert (await scene.run(command, kind)).output == end
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", KINDS_IN_TIME)
 async def test_limits_hold(kind: Kind, scene: Scene) -> None:
     """No core file, no file without end."""
     output = (await scene.run("ulimit -c; ulimit -f", kind)).output

@@ -94,8 +94,8 @@ ATTACKS = {
     ),
     "read a key from the environment": Attack("printenv", printed),
     "leave an orphan": Attack(
-        "setsid sleep 86411.5 > /dev/null 2>&1 & sleep 0.2",
-        lambda *_: bool(survivors("86411.5")),
+        "setsid sleep {mark} > /dev/null 2>&1 & sleep 0.2",
+        lambda scene, *_: bool(survivors(scene.mark)),
     ),
     "make a user namespace": Attack(
         "unshare --user true && echo x > made", wrote("made")
@@ -115,14 +115,12 @@ def _ended(process: Any) -> bool:
 def attacked(scene: Scene, name: str) -> Iterator[tuple[str, Any]]:
     (scene.outside / "kept").write_text("mine\n")
     with victim({"SERVICE_API_KEY": KEY}) as process:
-        places = {"{outside}": str(scene.outside), "{victim}": str(process.pid)}
-        command = ATTACKS[name].command
-        for place, value in places.items():
-            command = command.replace(place, value)
+        command = ATTACKS[name].command.replace("{outside}", str(scene.outside))
+        command = command.replace("{victim}", str(process.pid)).replace("{mark}", scene.mark)
         try:
             yield command, process
         finally:
-            for left in survivors("86411.5"):
+            for left in survivors(scene.mark):
                 left.kill()
 
 

@@ -77,6 +77,7 @@ ENVIRONMENTS: dict[str, tuple[str | None, bool, Kind]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 async def test_the_label(name: str, machine: Machine, tmp_path: Path) -> None:
     """The label on the screen is right in 4 of 4 environments, at 60 columns and at 120."""
@@ -248,6 +249,7 @@ def test_a_data_folder_that_cannot_be_used_is_said(tmp_path: Path) -> None:
 # --- the network, asked for and shown --------------------------------------------------------
 
 
+@pytest.mark.slow
 async def test_a_command_asks_for_the_network_and_it_is_shown_and_remembered_exactly(
     tmp_path: Path,
 ) -> None:
