@@ -225,7 +225,8 @@ def run(arguments: Sequence[str], theme: str, background: Background, opening: O
     status = app.run()
     if app.complaint:
         complain(app.complaint)
-    return status if isinstance(status, int) else 0
+    # A fault in the program gives no status of its own, but a code.
+    return status if isinstance(status, int) else app.return_code or 0
 
 
 def _load(arguments: Sequence[str]) -> Settings:

@@ -33,16 +33,11 @@ class Gate:
             )
         if self.kind == "partial":
             return (
-                f"sandbox: partial. {_capital(self.reason)}, so commands run behind Landlock "
-                f"only: {len(self.stopped)} of {count} attacks failed when it was tried at the "
-                "start. "
-                f"What they can still do: {', '.join(self.open)}."
+                f"sandbox: partial, because {self.reason}. Commands run behind Landlock only: "
+                f"{len(self.stopped)} of {count} attacks failed when it was tried at the start. "
+                f"They can still {', '.join(self.open)}."
             )
         return (
-            f"sandbox: none. {_capital(self.reason)}, so a command can do whatever you can. "
+            f"sandbox: none, because {self.reason}. A command can do whatever you can; "
             "sandbox=require refuses such commands."
         )
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

@@ -45,9 +45,10 @@ SECRETS = (
 """What is hidden in a home that is itself the repository."""
 
 SYSTEM_SECRETS = (
-    "/etc/gshadow", "/etc/gshadow-", "/etc/kubernetes", "/etc/rancher", "/etc/shadow",
+    "/etc/NetworkManager/system-connections", "/etc/gshadow", "/etc/gshadow-", "/etc/krb5.keytab",
+    "/etc/kubernetes", "/etc/letsencrypt", "/etc/pki/tls/private", "/etc/rancher", "/etc/shadow",
     "/etc/shadow-", "/etc/ssh", "/etc/ssl/private", "/etc/sudoers", "/etc/sudoers.d",
-    "/etc/NetworkManager/system-connections", "/etc/wireguard",
+    "/etc/wireguard", "/var/log", "/var/mail", "/var/spool/cron", "/var/spool/mail",
 )  # fmt: skip
 """What root could read even without any capability."""
 
