@@ -12,12 +12,12 @@ import sys
 from codecs import getincrementaldecoder
 from typing import Any
 
-from textual._xterm_parser import XTermParser
 from textual.app import App
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
 from textual.message import Message
 
+from .keyboard import Keyboard
 from .terminal import Background
 
 
@@ -54,12 +54,12 @@ def listening_driver(background: Background) -> type[Driver]:
             return size if all(size) else super()._get_terminal_size()
 
         def run_input_thread(self) -> None:
-            parser = XTermParser(self._debug)
+            keyboard = Keyboard(debug=self._debug)
             decode = getincrementaldecoder("utf-8")(errors="replace").decode
 
             def press(data: bytes) -> None:
                 text = decode(data)
-                for message in parser.feed(text) if text else ():
+                for message in keyboard.feed(text):
                     self.process_message(message)
 
             # The one kind of selector that reads a terminal on every system.
@@ -77,7 +77,7 @@ def listening_driver(background: Background) -> type[Driver]:
                             self.process_message(BackgroundKnown(dark=background.dark))
                     else:
                         press(background.release())
-                    for message in parser.tick():
+                    for message in keyboard.tick():
                         self.process_message(message)
 
     return ListeningDriver
