@@ -8,6 +8,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from textual.content import Content
+from textual.geometry import Size
+from textual.reactive import reactive
+from textual.widget import Widget
+from typing_extensions import override
 
 from ...training.protocol import Loaded, StepMetrics
 from ...widgets.sanitise import one_line
@@ -42,6 +46,25 @@ def sections(
     if metrics.lessons:
         found.append(("last lesson", _lesson(metrics.lessons[-1])))
     return found
+
+
+class FiguresPage(Widget):
+    """The sections, laid out anew for whatever width there is."""
+
+    DEFAULT_CSS = """
+    FiguresPage { height: auto; }
+    """
+
+    found: reactive[tuple[Section, ...]] = reactive((), layout=True)
+
+    @override
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """Give the number of lines at a width."""
+        return len(figures_page(self.found, width).split("\n", allow_blank=True))
+
+    def render(self) -> Content:
+        """Give the page as wide as there is room."""
+        return figures_page(self.found, self.size.width)
 
 
 def figures_page(found: Sequence[Section], width: int) -> Content:

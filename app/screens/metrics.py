@@ -19,7 +19,7 @@ from ...widgets.key_footer import KeyFooter
 from ...widgets.sanitise import one_line, visible
 from ..metrics_export import export_in_words
 from ..metrics_series import SERIES, Source, make_page
-from .figures import figures_page, sections
+from .figures import FiguresPage, sections
 
 if TYPE_CHECKING:
     from ..controllers.session import SessionController
@@ -68,7 +68,7 @@ class MetricsScreen(Screen[None]):
             yield Static(id="view")
         yield ChartPanel(len(SERIES), id="charts")
         with VerticalScroll(id="figures"):
-            yield Static(id="rows")
+            yield FiguresPage()
         yield Static(id="news")
         yield KeyFooter()
 
@@ -82,11 +82,6 @@ class MetricsScreen(Screen[None]):
         self._show_head()
         self._refresh()
         self.set_interval(REFRESH_SECONDS, self._refresh)
-
-    def on_resize(self) -> None:
-        """Lay the figures out for the new width."""
-        self._drawn = None
-        self._refresh()
 
     # --- drawing ------------------------------------------------------------------------
 
@@ -140,8 +135,7 @@ class MetricsScreen(Screen[None]):
         if not self.has_class("-figures"):
             return
         found = sections(self._session.metrics, self._session.loaded, self._session.settings)
-        width = self.query_one("#figures").scrollable_content_region.width
-        self.query_one("#rows", Static).update(figures_page(found, width))
+        self.query_one(FiguresPage).found = tuple(found)
 
     def _show_head(self) -> None:
         figures = self.has_class("-figures")
@@ -180,7 +174,7 @@ class MetricsScreen(Screen[None]):
         self.refresh_bindings()
         if figures:
             self.query_one("#figures").focus()
-            self.call_after_refresh(self._show_figures)
+            self._show_figures()
         else:
             self._charts.focus()
         self._show_head()
