@@ -11,7 +11,7 @@ from typing import Any
 from ..training.adapter_messages import is_import
 from ..training.protocol import Completion, LessonResult
 from .agent.parser import parse_turn
-from .store.journal import LessonRecord, Standing
+from .store.records import LessonRecord, Standing
 
 SHORT = 8
 STANDINGS: dict[Standing, str] = {

@@ -14,7 +14,7 @@ from .case import Case, Sampled
 from .collateral import Decision
 from .engines.generation import Sampling, generate
 from .guard import Guard
-from .outcome import NOT_FOLLOWED, praise, replay_of
+from .outcome import NOT_FINITE, NOT_FOLLOWED, praise, replay_of
 from .protocol import Completion, GuardReport, Learn, Outcome, StepMetrics
 from .reach import Reach
 from .rehearsal import MOST_RELATED, Rehearsal, Rehearser, earlier_rows
@@ -155,7 +155,7 @@ class Attempt:
                 try:
                     result = self.stepper.step(answers, self.targets(answers, failures))
                 except NonFinite:
-                    return "rolled_back", "The step was not finite, so the weights were put back."
+                    return "rolled_back", NOT_FINITE
                 self.teacher.follow()
                 self._report(number, result, answers[0])
             if result.unsettled and number < min(POLISH, self.settings.max_steps):

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .case import Case
     from .protocol import Lesson
 
+NOT_FINITE = "The step was not finite, so the weights were put back."
 NOT_FOLLOWED = (
     "The retry did not come to follow the correction by itself, so the weights were put back; the "
     "correction stays in view."

@@ -79,7 +79,7 @@ class StepResult:
 
 
 class NonFinite(Exception):
-    """A loss or a gradient that is not a number."""
+    """A loss, a gradient or weights that are not finite."""
 
 
 class Stepper:
@@ -226,11 +226,13 @@ class Stepper:
         """
         start = self.adapter.state()
         loss, norm, gradient = self._gradient(answers, targets)
-        length = self.settings.learning_rate / max(_norm(gradient), 1e-12)
-        direction = {name: -length * part for name, part in gradient.items()}
+        direction = self._direction(gradient)
         choice, kl = self._search(start, direction, targets)
         self.adapter.move(start, direction, choice.scale)
         self.policy.weights_changed()
+        if not self.adapter.is_finite():
+            self.adapter.restore(start)
+            raise NonFinite
         self.moved = True
         follow = self.follow(targets)
         lacking, otherwise = self._miss(targets)
@@ -238,6 +240,14 @@ class Stepper:
             lacking if self.restraining else not lacking and otherwise
         )
         return StepResult(loss, norm, choice, follow, kl, unsettled)
+
+    def _direction(self, gradient: State) -> State:
+        """Down the gradient, as long as the learning rate."""
+        norm = _norm(gradient)  # of what was added to it since, too
+        if not math.isfinite(norm):
+            raise NonFinite
+        length = self.settings.learning_rate / max(norm, 1e-12)
+        return {name: -length * part for name, part in gradient.items()}
 
     def _search(
         self, start: State, direction: State, targets: Sequence[Target]

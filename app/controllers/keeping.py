@@ -10,9 +10,12 @@ from ..agent.conversation import Conversation
 from ..events import AgentEvent, Notice
 from ..store.display import Shown
 from ..store.journal import JournalError
-from ..store.paths import DataPaths
+from ..store.paths import DataPaths, sweep_temporaries
 from ..store.sessions import SavedSession, SessionFile
 from .recorder import Recorder
+
+STALE = 3600.0
+"""Seconds after which a temporary file is nobody's any more; writing one takes milliseconds."""
 
 
 class Keeper:
@@ -32,7 +35,9 @@ class Keeper:
 
     def begin(self, *, key: str, about: Path) -> None:
         """Keep what comes from now on in a new file, for a repository's key and root."""
-        self._take(SessionFile(self._paths.sessions(key), about=about))
+        folder = self._paths.sessions(key)
+        sweep_temporaries(folder, older_than=STALE)
+        self._take(SessionFile(folder, about=about))
 
     def resume(self, saved: SavedSession, *, key: str) -> None:
         """Keep what comes from now on in a saved conversation's file; may raise SessionBusy."""

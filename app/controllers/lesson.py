@@ -130,6 +130,7 @@ class LessonController:
 
     def settle(self, loaded: Loaded) -> None:
         """Say what came of lessons whose worker could not be replaced, now that one is there."""
+        self._write_again(loaded)
         if self._journal.forgetting is not None:
             self._unknown.clear()  # the adapter goes back to before them
         for identifier, lesson in self._unknown.items():
@@ -144,6 +145,15 @@ class LessonController:
         self._unknown.clear()
 
     # --- within -------------------------------------------------------------------------
+
+    def _write_again(self, loaded: Loaded) -> None:
+        """Take up a journal that could only be read, now that its adapter can be changed."""
+        if self._journal.read_only is None or loaded.read_only:
+            return
+        self._journal.open_again()
+        if self._journal.read_only is None:
+            self._present(Notice("The journal can be written again, so lessons are kept again."))
+            self.reconcile()
 
     def _reconcile_undone(self, loaded: Loaded) -> None:
         """An undo that the worker had committed when the program ended is in the journal too."""
@@ -204,10 +214,11 @@ class LessonController:
 
     def _write(self, write: Callable[[], object], *, tell: bool = False) -> str | None:
         """Write to the journal; the sentence of what went wrong, if something did."""
+        known = self._journal.read_only
         try:
             write()
         except JournalError as error:
-            if tell and self._journal.read_only is None:
+            if tell and known is None:
                 self._present(Notice(str(error), "warning"))
             return str(error)
         return None

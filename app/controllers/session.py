@@ -410,7 +410,10 @@ class SessionController:
             self._adapter.note_loaded(loaded)
         if self._journal is not None or self._engine is None or self.repository is None:
             return
-        self._journal = Journal(self._paths.journal(self.repository.key, loaded.model_name))
+        # Whoever may change the adapter here is the one that writes the journal.
+        look = False if self.settings.worker_command else loaded.read_only or False
+        path = self._paths.journal(self.repository.key, loaded.model_name)
+        self._journal = Journal(path, look=look)
         self._lessons = LessonController(
             engine=self._engine, journal=self._journal, present=self._present
         )

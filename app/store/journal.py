@@ -1,221 +1,112 @@
 """The journal of lessons: what the user corrected and what came of it.
 
-One line is ``{"seq":N,"crc":"XXXXXXXX","entry":{…}}``; the checksum covers the number and the
-entry's bytes as they stand. A line is on disk before the call that adds it returns. Of damage,
-only a last line without its end is repaired, and kept in a file beside the journal; any other is
-told in words. One process writes; another that opens the journal meanwhile can only read it.
+A line is on disk before the call that adds it returns; entries.py says what it looks like. Of
+damage, only a last line without its end is repaired, and kept in a file beside the journal; any
+other is told in words. One process writes; another that opens the journal meanwhile can only
+read it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
-import re
+import stat
 import time
-import zlib
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
+from ...training.protocol import Checked, Lesson, LessonResult
+from .entries import (
+    AttemptEntry,
+    CheckEntry,
+    Entry,
+    ForgettingEntry,
+    ForgottenEntry,
+    LessonEntry,
+    Lines,
+    RestoredEntry,
+    ResultEntry,
+    SwitchedEntry,
+    UndoneEntry,
+    decode,
+    encode,
+)
+from .paths import make_private_folder, sweep_temporaries, sync_folder, write_private
+from .records import LessonRecord, Records
 
-from ...training.protocol import Checked, Lesson, LessonCheck, LessonResult, Wire
-from .paths import make_private_folder, sync_folder, write_private
+__all__ = ["Journal", "JournalError", "LessonRecord"]
 
-Standing = Literal[
-    "pending",
-    "learned",
-    "gated",
-    "in_context_only",
-    "rolled_back",
-    "failed",
-    "undone",
-    "forgotten",
-]
-
-LINE = re.compile(rb'\{"seq":([0-9]{1,18}),"crc":"([0-9a-f]{8})","entry":(.*)\}', re.DOTALL)
+ONLY_LOOKED_AT = "The journal is only looked at."
+MOST_NAMED = 3
+_BLOCK = 1 << 20
 
 
 class JournalError(Exception):
     """One sentence about an entry that could not be put on disk."""
 
 
-class LessonEntry(Wire):
-    """A lesson, before its first step."""
-
-    type: Literal["lesson"] = "lesson"
-    time: float
-    lesson: Lesson
-
-
-class AttemptEntry(Wire):
-    """A lesson goes to the worker."""
-
-    type: Literal["attempt"] = "attempt"
-    time: float
-    lesson: str
-    attempt: int
-
-
-class ResultEntry(Wire):
-    """What came of a lesson."""
-
-    type: Literal["result"] = "result"
-    time: float
-    result: LessonResult
-
-
-class UndoneEntry(Wire):
-    """A learned lesson was taken back."""
-
-    type: Literal["undone"] = "undone"
-    time: float
-    lesson: str
-
-
-class CheckEntry(Wire):
-    """Lessons were asked again without their corrections."""
-
-    type: Literal["check"] = "check"
-    time: float
-    checked: Checked
-
-
-class ForgettingEntry(Wire):
-    """A lesson is being forgotten, and the later ones are learned again without it.
-
-    Until a ``forgotten`` or a ``restored`` entry comes, ``snapshot`` is the way back.
-    """
-
-    type: Literal["forgetting"] = "forgetting"
-    time: float
-    lesson: str
-    snapshot: str
-
-
-class ForgottenEntry(Wire):
-    """The lesson is gone from the adapter, and the later ones were learned again or tried."""
-
-    type: Literal["forgotten"] = "forgotten"
-    time: float
-    lesson: str
-
-
-class RestoredEntry(Wire):
-    """Forgetting did not come to its end: adapter and lessons are as they were before it."""
-
-    type: Literal["restored"] = "restored"
-    time: float
-    lesson: str
-
-
-class SwitchedEntry(Wire):
-    """The adapter is another one than before, by a switch or by an import.
-
-    ``gone`` are the lessons that it no longer holds, ``again`` those that it holds again, in the
-    order in which they were learned, each with the snapshot by which its proof is known.
-    """
-
-    type: Literal["switched"] = "switched"
-    time: float
-    gone: tuple[str, ...] = ()
-    again: dict[str, str] = Field(default_factory=dict)
-
-
-Entry = Annotated[
-    LessonEntry
-    | AttemptEntry
-    | ResultEntry
-    | UndoneEntry
-    | CheckEntry
-    | ForgettingEntry
-    | ForgottenEntry
-    | RestoredEntry
-    | SwitchedEntry,
-    Field(discriminator="type"),
-]
-ENTRY: TypeAdapter[Entry] = TypeAdapter(Entry)
-
-
-@dataclass(frozen=True, slots=True)
-class LessonRecord:
-    """A lesson and where it stands; ``saved`` is false while it is not on disk.
-
-    ``check`` is the newest since it was learned.
-    """
-
-    lesson: Lesson
-    time: float
-    standing: Standing = "pending"
-    attempts: int = 0
-    result: LessonResult | None = None
-    saved: bool = True
-    check: LessonCheck | None = None
-
-    @property
-    def lost(self) -> bool:
-        """Whether it was learned and no longer holds, as far as is known."""
-        return self.standing == "learned" and self.check is not None and self.check.holds == "lost"
-
-
-def encode(number: int, entry: Entry) -> bytes:
-    """Make the line of an entry."""
-    body = entry.model_dump_json().encode()
-    return b'{"seq":%d,"crc":"%08x","entry":%s}\n' % (number, _checksum(number, body), body)
-
-
-def decode(line: bytes) -> tuple[int, Entry]:
-    """Read a line without its end; ValueError says what is wrong with it."""
-    match = LINE.fullmatch(line)
-    if match is None:
-        raise ValueError("is not an entry")
-    number, body = int(match[1]), match[3]
-    if int(match[2], 16) != _checksum(number, body):
-        raise ValueError("does not match its checksum")
-    try:
-        return number, ENTRY.validate_json(body)
-    except ValidationError:
-        raise ValueError("was written by another version of the program") from None
-
-
-def _checksum(number: int, body: bytes) -> int:
-    return zlib.crc32(b"%d:" % number + body)
-
-
 class Journal:
-    """The lessons of one repository and one model; with ``look`` it is only read."""
+    """The lessons of one repository and one model.
 
-    def __init__(self, path: Path, *, look: bool = False) -> None:
+    With ``look``, which says why, it is only read: nothing is created, locked or repaired.
+    """
+
+    def __init__(self, path: Path, *, look: str | bool = False) -> None:
         self.path = path
+        self._begin(look)
+
+    def _begin(self, look: str | bool) -> None:
         self.read_only: str | None = None
         self.notices: list[str] = []
-        self.unchecked = 0
-        self.forgetting: ForgettingEntry | None = None
-        self._records: dict[str, LessonRecord] = {}
-        self._learned: list[str] = []
-        self._proofs: dict[str, LessonResult] = {}
-        self._before: tuple[dict[str, LessonRecord], list[str]] | None = None
+        self._records = Records()
         self._unwritten: list[Entry] = []
         self._number = 0
-        self._descriptor = self._look() if look else self._open()
+        self._descriptor = -1
+        if look:
+            self.read_only = look if isinstance(look, str) else ONLY_LOOKED_AT
+            try:
+                self._look()
+            except OSError as error:
+                self.notices.append(f"The journal {self.path} cannot be read: {_words(error)}.")
+        else:
+            self._open()
         self._read(self._content())
+
+    def open_again(self) -> None:
+        """Try once more to be the one that writes; what another has written meanwhile is read."""
+        self.close()
+        waiting = self._unwritten
+        self._begin(look=False)
+        with contextlib.suppress(JournalError):
+            for entry in waiting:
+                self._add(entry)
 
     # --- reading ------------------------------------------------------------------------
 
     def lessons(self) -> list[LessonRecord]:
         """Every lesson, oldest first."""
-        return list(self._records.values())
+        return list(self._records.lessons.values())
 
     def lesson(self, identifier: str) -> LessonRecord | None:
         """One lesson."""
-        return self._records.get(identifier)
+        return self._records.lessons.get(identifier)
 
     @property
     def learned(self) -> tuple[str, ...]:
         """The lessons that stand, in the order in which they were learned."""
-        return tuple(self._learned)
+        return tuple(self._records.learned)
+
+    @property
+    def unchecked(self) -> int:
+        """How many lessons have been learned since the last check."""
+        return self._records.unchecked
+
+    @property
+    def forgetting(self) -> ForgettingEntry | None:
+        """The forgetting that has not come to its end."""
+        return self._records.forgetting
 
     # --- writing ------------------------------------------------------------------------
 
@@ -225,7 +116,7 @@ class Journal:
 
     def add_attempt(self, lesson: str) -> int:
         """Say that a lesson goes to the worker, and for which time."""
-        record = self._records.get(lesson)
+        record = self.lesson(lesson)
         attempt = (record.attempts if record else 0) + 1
         self._add(AttemptEntry(time=time.time(), lesson=lesson, attempt=attempt))
         return attempt
@@ -261,67 +152,75 @@ class Journal:
         self._add(SwitchedEntry(time=time.time(), gone=tuple(gone), again=dict(again or {})))
 
     def close(self) -> None:
-        """Give up the file and the lock on it."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        """Try once more what the disk did not take, and give up the file and the lock on it."""
+        if self._descriptor < 0:
+            return
+        if self.read_only is None:
+            with contextlib.suppress(JournalError):
+                self._flush()
+        os.close(self._descriptor)
+        self._descriptor = -1
 
-    # --- within -------------------------------------------------------------------------
+    # --- opening ------------------------------------------------------------------------
 
-    def _look(self) -> int:
-        """Open for reading alone: nothing is created, locked or repaired."""
-        self.read_only = "The journal is only looked at."
-        try:
-            return os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW)
-        except FileNotFoundError:
-            return -1
-        except OSError as error:
-            self.notices.append(f"The journal {self.path} cannot be read: {_words(error)}.")
-            return -1
+    def _look(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            self._descriptor = _open_plain(self.path, os.O_RDONLY)
 
-    def _open(self) -> int:
+    def _open(self) -> None:
+        """Open it to write, or say why it is only read."""
         try:
             make_private_folder(self.path.parent)
-            new = not self.path.exists()
-            flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
-            descriptor = os.open(self.path, flags, 0o600)
-            if new:
-                sync_folder(self.path.parent)
+            self._descriptor = _open_plain(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
+            sync_folder(self.path.parent)
         except OSError as error:
             self.read_only = f"The journal {self.path} cannot be opened: {_words(error)}."
-            return -1
+            if self._descriptor < 0:
+                with contextlib.suppress(OSError):
+                    self._look()
+            return
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
             self.read_only = (
                 "Another continualcode-tui is open in this repository with this model; "
                 "this one can read the lessons and not add to them."
             )
-        return descriptor
+        except OSError as error:
+            self.read_only = f"The journal {self.path} cannot be locked: {_words(error)}."
+        else:
+            sweep_temporaries(self.path.parent)
 
     def _content(self) -> bytes:
         if self._descriptor < 0:
             return b""
-        with open(self._descriptor, "rb", closefd=False) as file:
-            return file.read()
+        parts: list[bytes] = []
+        try:
+            while part := os.pread(self._descriptor, _BLOCK, sum(map(len, parts))):
+                parts.append(part)
+        except OSError as error:
+            self.read_only = f"The journal {self.path} cannot be read: {_words(error)}."
+            return b""
+        return b"".join(parts)
 
     def _read(self, content: bytes) -> None:
         whole, end, tail = content.rpartition(b"\n")
         if tail and self.read_only is None and self._repair(tail, len(whole) + len(end)):
             whole, end = content, b"\n"
-        damaged = False
-        for place, line in enumerate(whole.split(b"\n") if end else [], start=1):
-            try:
-                number, entry = decode(line)
-            except ValueError as error:
-                self.notices.append(f"Line {place} of {self.path} {error} and was left out.")
-                damaged = True
-                continue
-            if number != self._number + 1 and not damaged:
-                self.notices.append(f"Entries are missing before line {place} of {self.path}.")
-            damaged = False
-            self._number = max(self._number, number)
-            self._take_up(entry)
+        lines = Lines()
+        lines.take(whole.split(b"\n") if end else [])
+        for entry in lines.entries:
+            self._records.take_up(entry)
+        self._number = lines.last
+        self.notices += lines.damage(self.path)
+        unknown = self._records.unknown
+        if unknown:
+            few = ", ".join(unknown[:MOST_NAMED])
+            more = f" and {len(unknown) - MOST_NAMED} more" if unknown[MOST_NAMED:] else ""
+            kind = "lessons" if unknown[1:] else "lesson"
+            self.notices.append(
+                f"The journal tells of {kind} {few}{more} but does not hold what was corrected."
+            )
 
     def _repair(self, tail: bytes, offset: int) -> bool:
         """Mend a last line without its end; True when it was whole but for that."""
@@ -343,21 +242,31 @@ class Journal:
             return False
         return True
 
+    # --- appending ----------------------------------------------------------------------
+
     def _add(self, entry: Entry) -> None:
-        self._take_up(entry, saved=False)
+        self._records.take_up(entry, saved=False)
         if self.read_only is not None:
             raise JournalError(self.read_only)
         self._unwritten.append(entry)
+        self._flush()
+
+    def _flush(self) -> None:
+        """Write what is not on disk yet, in its order."""
         while self._unwritten:
-            waiting = self._unwritten[0]
-            self._write(encode(self._number + 1, waiting))
+            entry = self._unwritten[0]
+            self._write(encode(self._number + 1, entry))
             self._number += 1
             del self._unwritten[0]
-            self._mark_saved(waiting)
+            self._records.mark_saved(entry)
 
     def _write(self, line: bytes) -> None:
         """Append and sync; when that fails, the file is as it was."""
-        start = os.fstat(self._descriptor).st_size
+        try:
+            self._require_place()
+            start = os.fstat(self._descriptor).st_size
+        except OSError as error:
+            raise self._refused(error) from error
         try:
             rest = memoryview(line)
             while rest:
@@ -365,9 +274,21 @@ class Journal:
             os.fsync(self._descriptor)
         except OSError as error:
             self._cut_back(start)
-            raise JournalError(
-                f"The lesson could not be written to {self.path}: {_words(error)}."
-            ) from error
+            raise self._refused(error) from error
+
+    def _refused(self, error: OSError) -> JournalError:
+        return JournalError(f"The lesson could not be written to {self.path}: {_words(error)}.")
+
+    def _require_place(self) -> None:
+        """Fail where the file was moved or deleted: what is added then would be nowhere."""
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(self._descriptor), os.lstat(self.path)):
+                return
+        self.read_only = (
+            f"The journal {self.path} was moved or deleted while it was open, so nothing more can "
+            "be added to it: start the program again."
+        )
+        raise JournalError(self.read_only)
 
     def _cut_back(self, size: int) -> None:
         try:
@@ -376,92 +297,22 @@ class Journal:
         except OSError as error:
             self.read_only = f"The journal {self.path} cannot be written: {_words(error)}."
 
-    def _take_up(self, entry: Entry, *, saved: bool = True) -> None:
-        """Bring the records to where the entry says they are."""
-        if isinstance(entry, LessonEntry):
-            record = LessonRecord(entry.lesson, entry.time, saved=saved)
-            self._records[entry.lesson.id] = record
-            return
-        if isinstance(entry, CheckEntry):
-            self._take_up_check(entry)
-            return
-        if isinstance(entry, SwitchedEntry):
-            self._take_up_switch(entry)
-            return
-        if isinstance(entry, ForgettingEntry):
-            self.forgetting = entry
-            self._before = dict(self._records), list(self._learned)
-            return
-        if isinstance(entry, ForgottenEntry | RestoredEntry):
-            if isinstance(entry, RestoredEntry) and self._before is not None:
-                self._records, self._learned = self._before
-            self.forgetting = self._before = None
-        if not isinstance(entry, RestoredEntry):
-            self._take_up_standing(entry)
 
-    def _take_up_standing(
-        self, entry: AttemptEntry | ResultEntry | UndoneEntry | ForgottenEntry
-    ) -> None:
-        for record in self._find(entry):
-            fresh = replace(record, check=None)
-            if isinstance(entry, AttemptEntry):
-                after = replace(fresh, attempts=entry.attempt, standing="pending", result=None)
-            elif isinstance(entry, ResultEntry):
-                after = replace(fresh, standing=entry.result.outcome, result=entry.result)
-                self.unchecked += after.standing == "learned"
-                if after.standing == "learned" and entry.result.snapshot is not None:
-                    self._proofs[entry.result.snapshot] = entry.result
-            else:
-                undone = isinstance(entry, UndoneEntry)
-                after = replace(fresh, standing="undone" if undone else "forgotten")
-                self._forget_checks()
-            self._stand(after)
+def _open_plain(path: Path, flags: int) -> int:
+    """Open a file that is no link, no pipe and no device."""
+    flags |= os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    descriptor = os.open(path, flags, 0o600)
+    try:
+        _require_plain(descriptor)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
 
-    def _take_up_switch(self, entry: SwitchedEntry) -> None:
-        self._forget_checks()
-        for identifier in entry.gone:
-            if identifier in self._learned:
-                self._stand(replace(self._records[identifier], standing="undone"))
-        for identifier, snapshot in entry.again.items():
-            record = self._records.get(identifier)
-            if record is not None:
-                proof = self._proofs.get(snapshot)
-                self._stand(replace(record, standing="learned", result=proof))
 
-    def _forget_checks(self) -> None:
-        """What was lost to a lesson that is gone may hold again."""
-        for identifier, record in self._records.items():
-            self._records[identifier] = replace(record, check=None)
-
-    def _take_up_check(self, entry: CheckEntry) -> None:
-        self.unchecked = 0
-        for check in entry.checked.checks:
-            record = self._records.get(check.lesson)
-            if record is not None and record.standing == "learned":
-                self._records[check.lesson] = replace(record, check=check)
-
-    def _stand(self, record: LessonRecord) -> None:
-        identifier = record.lesson.id
-        self._records[identifier] = record
-        if identifier in self._learned:
-            self._learned.remove(identifier)
-        if record.standing == "learned":
-            self._learned.append(identifier)
-
-    def _find(
-        self, entry: AttemptEntry | ResultEntry | UndoneEntry | ForgottenEntry
-    ) -> Iterator[LessonRecord]:
-        identifier = entry.result.lesson if isinstance(entry, ResultEntry) else entry.lesson
-        record = self._records.get(identifier)
-        if record is not None:
-            yield record
-        else:
-            self.notices.append(f"The journal tells of lesson {identifier} but does not hold it.")
-
-    def _mark_saved(self, entry: Entry) -> None:
-        if isinstance(entry, LessonEntry):
-            record = self._records[entry.lesson.id]
-            self._records[entry.lesson.id] = replace(record, saved=True)
+def _require_plain(descriptor: int) -> None:
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        raise OSError(errno.EINVAL, "it is no plain file, so move it away")
 
 
 def _words(error: BaseException) -> str:
@@ -474,5 +325,6 @@ def _words(error: BaseException) -> str:
         errno.EFBIG: "the file has reached the allowed size",
         errno.EACCES: "it is not allowed, so check who owns the folder or set data_dir",
         errno.EROFS: "the disk is read-only, so set data_dir to a folder that can be written",
+        errno.ELOOP: "it is a link, which is not followed, so put the file itself there",
     }
     return advice.get(error.errno or 0, error.strerror or str(error))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
@@ -30,6 +32,8 @@ def make_private_folder(folder: Path) -> Path:
         missing.append(missing[-1].parent)
     for part in reversed(missing):
         part.mkdir(mode=0o700, exist_ok=True)
+        with suppress(PermissionError):  # a folder that may be entered and not listed
+            sync_folder(part.parent)
     return folder
 
 
@@ -37,15 +41,32 @@ def write_private(path: Path, content: bytes) -> None:
     """Replace a file in one step, so that a crash leaves the old one or the new one."""
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with open(beside, "wb", opener=_open_private) as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        _write_synced(beside, content)
         beside.replace(path)
     except BaseException:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def _write_synced(path: Path, content: bytes) -> None:
+    descriptor = _open_private(str(path), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC)
+    try:
+        rest = memoryview(content)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sweep_temporaries(folder: Path, *, older_than: float = 0.0) -> None:
+    """Remove what a killed `write_private` left in a folder, of at least this age in seconds."""
+    with suppress(OSError):  # what cannot be removed today is removed tomorrow
+        for stale in folder.glob(".*.tmp"):
+            if time.time() - stale.lstat().st_mtime >= older_than:
+                stale.unlink()
 
 
 def open_private_append(path: Path) -> TextIOWrapper:

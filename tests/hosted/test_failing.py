@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from continualcode_tui.training.adapter_messages import Save, Undo
+from continualcode_tui.training.adapter_messages import Save
 from continualcode_tui.training.engine import EngineFailure
 from continualcode_tui.training.engines.hosted import recipes
 from continualcode_tui.training.engines.hosted.connection import Limits
@@ -330,33 +329,6 @@ def test_what_is_lost_or_doubled_on_the_way_is_taken_once(
     assert answer.logprobs == pytest.approx(expected.logprobs, abs=1e-4)
     engine.close()
     assert tool(start(repository="faulty")) == "bash"
-
-
-def test_a_hundred_drops_leave_every_lesson_applied_once(start: Start, loopback: Loopback):
-    """Wherever the connection drops, a lesson is there once or not at all."""
-    draw = random.Random(0)
-    places = ("asample", "retrieve_future/asample", "forward_backward", "optim_step")
-    places += ("retrieve_future/forward_backward", "retrieve_future/optim_step")
-    places += ("save_weights_for_sampler", "save_weights")
-    engine = start(save_every=2)
-    before = said(engine)
-    for number in range(25):
-        for _ in range(4):
-            kind = draw.choice(("refuse", "lose"))
-            loopback.service.faults.add(draw.choice(places), Fault(kind))
-        try:
-            result = engine.learn(learn_request(lesson(before, id=f"l{number}")), quiet())
-        except EngineFailure:
-            learned = False
-        else:
-            learned = result.outcome == "learned"
-        loopback.service.faults.clear()
-        assert (tool(engine) == "bash") == learned
-        held = [one.lesson for one in engine.adapters().snapshots if one.in_use]
-        assert held == ([f"l{number}"] if learned else [])
-        if learned:
-            engine.undo(Undo(id=1), quiet())
-        assert said(engine).tokens == before.tokens
 
 
 # --- a service that goes away -----------------------------------------------------------

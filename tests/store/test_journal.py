@@ -2,11 +2,9 @@ from __future__ import annotations
 
 import errno
 import os
-import random
 import resource
 import signal
 import tempfile
-import time
 from pathlib import Path
 
 import pytest
@@ -231,40 +229,6 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     with pytest.raises(JournalError, match="cannot be opened"):
         journal.add_lesson(lesson("a"))
     assert journal.lessons()[0].lesson.id == "a"
-
-
-def test_what_was_acknowledged_survives_a_kill(path: Path) -> None:
-    """A writer is killed again and again; every lesson it had acknowledged is there."""
-    acknowledged: list[str] = []
-    luck = random.Random(1)
-    for life in range(40):
-        reading, writing = os.pipe()
-        pid = os.fork()
-        if pid == 0:
-            try:
-                journal = Journal(path)
-                for number in range(100_000):
-                    identifier = f"{life}-{number}"
-                    journal.add_lesson(lesson(identifier))
-                    os.write(writing, f"{identifier}\n".encode())
-                    journal.add_result(result(identifier))
-            finally:
-                os._exit(1)
-        os.close(writing)
-        time.sleep(luck.uniform(0.005, 0.05))
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-        with os.fdopen(reading, "rb") as pipe:
-            acknowledged += pipe.read().decode().split()
-    journal = reopened(path)
-    assert acknowledged
-    known = {record.lesson.id: record.standing for record in journal.lessons()}
-    missing = [identifier for identifier in acknowledged if identifier not in known]
-    assert not missing
-    lives = len({identifier.partition("-")[0] for identifier in acknowledged})
-    pending = [standing for standing in known.values() if standing == "pending"]
-    assert lives > 5
-    assert len(pending) <= 40
 
 
 def check(identifier: str, holds: str = "lost", suspects: tuple[str, ...] = ()) -> Checked:

@@ -142,6 +142,10 @@ class Adapter:
             state[name].shape == parameter.shape for name, parameter in self._parameters.items()
         )
 
+    def is_finite(self) -> bool:
+        """Whether every number of it is one."""
+        return all(bool(parameter.isfinite().all()) for parameter in self.parameters)
+
     def move(self, start: State, direction: State, scale: float) -> None:
         """Set the tensors to ``start + scale · direction``."""
         with torch.no_grad():

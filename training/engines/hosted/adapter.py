@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...engine import EngineFailure, Reply
+from ...stepper import NonFinite
 from .connection import Connection
 from .recipes import Step
 from .words import root
@@ -20,10 +21,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StepReport:
-    """The summed loss of a step, and its gradient's norm; not a number where it is not told."""
+    """The summed loss of a step, and its gradient's norm; not a number where it is not told.
+
+    ``finite`` says that what was told of both was.
+    """
 
     loss: float
     grad_norm: float
+    finite: bool
 
 
 class HostedAdapter:
@@ -48,7 +53,12 @@ class HostedAdapter:
         self._client = self._from_state(saved, reply) if saved else self._fresh(reply)
         for number, step in enumerate(recipe, 1):
             reply.progress(f"Taking step {number} of {len(recipe)} again")
-            self._take(step, reply)
+            if not self._take(step, reply).finite:
+                raise EngineFailure(
+                    "bad_adapter",
+                    f"Step {number} of {len(recipe)} was not finite when it was taken again: undo "
+                    "to an earlier snapshot.",
+                )
         self.certain = True
 
     def _fresh(self, reply: Reply) -> tinker.TrainingClient:
@@ -103,9 +113,14 @@ class HostedAdapter:
     # --- steps ------------------------------------------------------------------------
 
     def step(self, step: Step, reply: Reply) -> StepReport:
-        """Take one step; when it fails, the state is in doubt."""
+        """Take one step; when it fails, or is not finite, the state is in doubt.
+
+        Raises ``EngineFailure`` or ``NonFinite``.
+        """
         self.certain = False
         report = self._take(step, reply)
+        if not report.finite:
+            raise NonFinite
         self.certain = True
         return report
 
@@ -125,10 +140,13 @@ class HostedAdapter:
 
         output = self.connection.wait("Reading the gradient", begin, reply, limit)
         moved = self.connection.wait("Stepping", lambda: began[1], reply, limit)
-        loss = output.metrics.get("loss:sum")
+        told = output.metrics.get("loss:sum")
+        loss = step.loss_of(output.loss_fn_outputs) if told is None else float(told)
+        norm = _norm_in(moved.metrics or {})
         return StepReport(
-            loss=step.loss_of(output.loss_fn_outputs) if loss is None else float(loss),
-            grad_norm=_norm_in(moved.metrics or {}),
+            loss=loss,
+            grad_norm=math.nan if norm is None else norm,
+            finite=math.isfinite(loss) and (norm is None or math.isfinite(norm)),
         )
 
     def gradient_norm(self, step: Step, reply: Reply) -> float:
@@ -167,9 +185,9 @@ class HostedAdapter:
         ).path
 
 
-def _norm_in(metrics: Mapping[str, float]) -> float:
-    """The gradient's norm by whatever name a server gives it."""
+def _norm_in(metrics: Mapping[str, float]) -> float | None:
+    """The gradient's norm by whatever name a server gives it; None where it is not told."""
     for name, value in metrics.items():
         if name.split("/")[-1].split(":")[0] == "grad_norm":
             return float(value)
-    return math.nan
+    return None

@@ -78,7 +78,8 @@ def divergence_targets(answer: Sampled, student: Tensor, *, top_k: int, kl_coef:
     if kl_coef:
         assert answer.reference is not None
         more = answer.reference.gather(-1, ids).exp() * kl_coef
-        values = ((values.exp() + more) / (1 + kl_coef)).log()
+        mixed = (values.exp() + more) / (1 + kl_coef)
+        values = mixed.clamp(min=torch.finfo(mixed.dtype).tiny).log()  # a recipe is finite
     before = len(answer.prompt) - 1
     share = keep.float() / max(1, int(keep.sum()))
     # Targets of the prompt's rows are all different, as a service may want of a support.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from ... import case as cases
 from ... import objectives
 from ...case import Case, Sampled
 from ...manifest import Replay
-from ...outcome import NOT_FOLLOWED, nothing_to_learn, praise, replay_of
+from ...outcome import NOT_FINITE, NOT_FOLLOWED, nothing_to_learn, praise, replay_of
 from ...protocol import (
     Completion,
     GuardReport,
@@ -20,7 +21,7 @@ from ...protocol import (
     Outcome,
     StepMetrics,
 )
-from ...stepper import enough_of
+from ...stepper import NonFinite, enough_of
 from ..generation import Sampling
 from . import examples
 from .adapter import HostedAdapter, StepReport
@@ -158,7 +159,10 @@ class HostedLesson:
         for number in range(1, self.settings.max_steps + 1):
             with self.reply.stage("step", f"{number} of at most {self.settings.max_steps}"):
                 answers = [*own, *case.teacher_answers]
-                follow = self._step(number, case, answers, guard)
+                try:
+                    follow = self._step(number, case, answers, guard)
+                except NonFinite:
+                    return "rolled_back", NOT_FINITE
             last = number == self.settings.max_steps
             if follow < self._enough(case, failures) and not last:
                 continue
@@ -293,4 +297,5 @@ class HostedLesson:
         replay = replay_of(self.request.lesson, self.retry.tokens, case.denied.tokens)
         last = self.metrics[-1]
         figures = {"loss": last.loss, "kl": last.kl, "follow": last.follow}
-        return Proved(replay, tuple(self.recipe), figures)
+        finite = {name: value for name, value in figures.items() if math.isfinite(value)}
+        return Proved(replay, tuple(self.recipe), finite)
