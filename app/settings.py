@@ -60,7 +60,7 @@ class Settings(BaseSettings):
     """Which engine runs the model: the practice one, a local one, or Tinker (if there is a key)."""
 
     model_name: str | None = None
-    """The model of `engine=local` (a hub name or a folder) or `engine=tinker`."""
+    """The model of `engine=local` (a hub name or the path of a folder) or `engine=tinker`."""
 
     base_url: str | None = None
     """The address of the Tinker service, where it is not the usual one."""

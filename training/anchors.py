@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import time
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor
 
 from .bank import ANCHORS, KINDRED, PROBES, BankEntry
+from .durable import make_folder, replace_durably
 from .engines.batch import (
     LARGE_VOCABULARY,
     Anchor,
@@ -66,13 +68,9 @@ class AnswerFile:
         if path is None:
             return
         told = {"bank": BANK_VERSION, "identity": self.identity, "answers": self.answers}
-        temporary = path.with_suffix(".tmp")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            temporary.write_text(json.dumps(told))
-            temporary.replace(path)
-        except OSError:
-            temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            make_folder(path.parent)
+            replace_durably(path, json.dumps(told).encode())
 
 
 def prompt_key(prompt: Prompt) -> str:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from .import_paths import kept_import_paths
+from .durable import make_folder
 from .protocol import (
     EVENT,
     PROTOCOL_VERSION,
@@ -33,6 +33,7 @@ from .protocol import (
     ResultEvent,
     Shutdown,
 )
+from .surroundings import worker_environment
 
 LINE_LIMIT = 256 * 1024 * 1024
 READY_SECONDS = 60.0
@@ -66,19 +67,6 @@ def default_worker_command() -> list[str]:
     return [sys.executable, "-P", "-m", "continualcode_tui.training.worker"]
 
 
-def worker_environment() -> dict[str, str]:
-    """The environment of the worker: no import paths in the repository, no telemetry."""
-    environment = dict(os.environ)
-    kept = kept_import_paths(environment.pop("PYTHONPATH", ""))
-    if kept:
-        environment["PYTHONPATH"] = os.pathsep.join(kept)
-    environment["TOKENIZERS_PARALLELISM"] = "false"
-    environment["TINKER_TELEMETRY"] = "0"
-    environment["HF_HUB_DISABLE_TELEMETRY"] = "1"
-    environment["PYTHONUNBUFFERED"] = "1"
-    return environment
-
-
 class WorkerClient:
     """One worker process and the requests under way in it."""
 
@@ -110,7 +98,7 @@ class WorkerClient:
     async def start(self) -> None:
         """Start the worker and wait for its first line; raises ``WorkerDied``."""
         await self.stop()
-        self.cwd.mkdir(parents=True, exist_ok=True)
+        make_folder(self.cwd)
         log = self._open_log()
         try:
             self._process = await asyncio.create_subprocess_exec(
@@ -119,7 +107,7 @@ class WorkerClient:
                 stdout=PIPE,
                 stderr=log,
                 cwd=self.cwd,
-                env=worker_environment(),
+                env=worker_environment(ours=self.command == default_worker_command()),
                 limit=LINE_LIMIT,
                 start_new_session=True,
             )
@@ -147,7 +135,7 @@ class WorkerClient:
 
     def _open_log(self) -> int:
         """The log, appended to; a very long one is begun anew."""
-        self.log_path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(self.log_path.parent)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         with contextlib.suppress(OSError):
             if self.log_path.stat().st_size > LOG_LIMIT:

@@ -50,6 +50,7 @@ def make_folder(path: Path) -> None:
         path = path.parent
     for part in reversed(missing):
         part.mkdir(mode=0o700, exist_ok=True)
+        part.chmod(0o700)  # whatever the umask
         with contextlib.suppress(PermissionError):  # a folder that may be entered and not listed
             sync_directory(part.parent)
 

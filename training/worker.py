@@ -39,6 +39,7 @@ from .protocol import (
     Shutdown,
     Undo,
 )
+from .surroundings import NO_TELEMETRY
 
 NICENESS = 10
 
@@ -261,6 +262,8 @@ def _give_way() -> None:
 def main() -> None:
     """Speak the protocol until stdin ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.umask(0o077)  # what libraries write is for the user alone too
+    os.environ.update(NO_TELEMETRY)
     _give_way()
     wire = Wire()
     wire.send(ReadyEvent(pid=os.getpid()))

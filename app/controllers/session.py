@@ -31,10 +31,11 @@ from ..store.paths import DataPaths
 from ..store.rules import RuleFile
 from ..tools import registry
 from ..workspace.checkpoints import Checkpoints, Plan
-from ..workspace.repository import Repository, inspect, sweep
+from ..workspace.repository import Repository, inspect
 from ..workspace.workspace import Workspace
 from .adapter import AdapterController, absolute
 from .approval import ApprovalController
+from .chores import do_chores
 from .engine import EngineController, EngineError
 from .files import FilesController
 from .idle import IdleCheck
@@ -174,7 +175,7 @@ class SessionController:
         self.toolbox.open(self.repository.root)
         # What the first call needs is imported while the model loads.
         _, _, started = await asyncio.gather(
-            asyncio.to_thread(_do_chores, self.repository.root),
+            do_chores(self.repository.root, self.settings.data_dir, self._present),
             self.toolbox.ready(),
             self._engine.start(),
         )
@@ -493,10 +494,3 @@ class SessionController:
             self.sessions.observe(event)
         self._keeper.observe(event)
         self._presenter(event)
-
-
-def _do_chores(root: Path) -> None:
-    """Import what checks calls, and remove what killed writes left behind."""
-    registry.prepare()
-    with suppress(OSError):
-        sweep(root)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import stat
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -26,12 +27,15 @@ def safe_name(name: str) -> str:
 
 
 def make_private_folder(folder: Path) -> Path:
-    """Create the folder, and those above it, for the user alone."""
-    missing = [folder]
-    while not missing[-1].parent.exists():
-        missing.append(missing[-1].parent)
+    """Create the folder, and those above it, for the user alone, whatever the umask."""
+    missing: list[Path] = []
+    part = folder
+    while not part.is_dir():
+        missing.append(part)
+        part = part.parent
     for part in reversed(missing):
         part.mkdir(mode=0o700, exist_ok=True)
+        part.chmod(0o700)
         with suppress(PermissionError):  # a folder that may be entered and not listed
             sync_folder(part.parent)
     return folder
@@ -85,7 +89,12 @@ def sync_folder(folder: Path) -> None:
 
 
 def _open_private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW, 0o600)
+    """Open a file that nobody else may read, whatever the umask and whatever it was before."""
+    descriptor = os.open(path, flags | os.O_NOFOLLOW, 0o600)
+    status = os.fstat(descriptor)
+    if stat.S_IMODE(status.st_mode) != 0o600 and status.st_uid == os.geteuid():
+        os.fchmod(descriptor, 0o600)
+    return descriptor
 
 
 @dataclass(frozen=True, slots=True)

@@ -287,6 +287,7 @@ class Checkpoints:
                 stdout_as_string=False,
                 strip_newline_in_stdout=False,
                 kill_after_timeout=TIMEOUT,
+                umask=0o077,
             )
         except (git.GitCommandError, OSError) as error:
             words = str(getattr(error, "stderr", "") or error).strip().splitlines()

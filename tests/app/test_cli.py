@@ -72,7 +72,8 @@ def test_the_screenless_core_has_no_screen_and_no_learning() -> None:
     for name in ("textual", "rich", "torch", "transformers", "peft", "tinker", "numpy", "git"):
         assert name not in modules
     ours = {name for name in modules if name.startswith("continualcode_tui.training.")}
-    wire = ("client", "protocol", "adapter_messages", "wire", "import_paths")
+    wire = {"client", "protocol", "adapter_messages", "wire"}
+    wire |= {"durable", "import_paths", "surroundings"}  # of the client, and as light
     assert ours == {f"continualcode_tui.training.{name}" for name in wire}
 
 

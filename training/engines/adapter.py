@@ -194,7 +194,10 @@ class Adapter:
             config.alora_invocation_tokens = list(header)
         config.base_model_name_or_path = base_name
         try:
-            self.model.save_pretrained(str(folder), safe_serialization=True)
+            # Else PEFT asks the hub how large the base model's vocabulary is.
+            self.model.save_pretrained(
+                str(folder), safe_serialization=True, save_embedding_layers=False
+            )
         finally:
             for name, value in previous.items():
                 setattr(config, name, value)

@@ -60,18 +60,49 @@ def find_folder(name: str | None, reply: Reply) -> Path:
             )
         return PRACTICE_MODEL
     folder = Path(name).expanduser()
-    if folder.is_dir():
-        return folder
-    if name.startswith((".", "/", "~")) or name.count("/") > 1:
+    if folder.is_absolute():
+        if folder.is_dir():
+            return folder
         raise EngineFailure("bad_model", f"There is no folder {name}: check model_name.")
-    return _download(name, reply)
+    if name.startswith(".") or name.count("/") > 1:
+        # A folder of that name in whatever repository the program is used must not be taken.
+        raise EngineFailure(
+            "bad_model", f"{name} is not a whole path: give model_name one that begins with / or ~."
+        )
+    return _fetch(name, reply)
 
 
-def _download(name: str, reply: Reply) -> Path:
-    """Fetch a model from the hub, or take it from the cache when offline."""
+def _fetch(name: str, reply: Reply) -> Path:
+    """Take a model from the hub's cache; only one that is not there is asked of the hub."""
     from huggingface_hub import errors, snapshot_download
 
     reply.progress(f"Looking for {name}")
+    try:
+        cached = snapshot_download(name, allow_patterns=list(WANTED_FILES), local_files_only=True)
+    except (errors.LocalEntryNotFoundError, errors.HFValidationError):
+        return _download(name, reply)
+    folder = Path(cached)
+    return folder if _is_whole(folder) else _download(name, reply)
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether a folder of the cache holds a model, and every part of one that is in parts."""
+    needed = {"config.json", "tokenizer_config.json"}
+    try:
+        index = json.loads((folder / "model.safetensors.index.json").read_text())
+        needed |= set(index["weight_map"].values())
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError, KeyError, AttributeError):
+        return False
+    weights = any(folder.glob("*.safetensors"))
+    return weights and all((folder / file).is_file() for file in needed)
+
+
+def _download(name: str, reply: Reply) -> Path:
+    """Fetch a model from the hub."""
+    from huggingface_hub import errors, snapshot_download
+
     try:
         path = snapshot_download(
             name, allow_patterns=list(WANTED_FILES), tqdm_class=_progress_class(name, reply)
@@ -235,9 +266,15 @@ def load_model(name: str | None, reply: Reply) -> LoadedModel:
     reply.progress(f"Loading {shown}", 0.5)
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(
+            folder, trust_remote_code=False, local_files_only=True
+        )
         model = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=dtype, use_safetensors=True, trust_remote_code=False
+            folder,
+            dtype=dtype,
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=True,
         )
         model = model.to(device)  # pyright: ignore[reportArgumentType]
     except (torch.OutOfMemoryError, MemoryError):

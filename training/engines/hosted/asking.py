@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 from typing import TYPE_CHECKING, Any
 
@@ -67,10 +68,14 @@ def context_of(name: str) -> int:
 
 
 def load_tokenizer(name: str, reply: Reply) -> PreTrainedTokenizerBase:
-    """A model's tokenizer, from the hub or a folder; never code from there."""
+    """A model's tokenizer, from the hub's cache, the hub or a folder; never code from there."""
     reply.progress(f"Loading the tokenizer of {name}")
     from transformers import AutoTokenizer
 
+    with contextlib.suppress(Exception):
+        cached = AutoTokenizer.from_pretrained(name, trust_remote_code=False, local_files_only=True)
+        if cached.chat_template:
+            return cached
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
     except Exception as error:

@@ -1,0 +1,27 @@
+"""What is done once at the start, while the model loads."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from ..events import AgentEvent, Notice
+from ..store.privacy import tighten
+from ..tools import registry
+from ..workspace.repository import sweep
+
+
+async def do_chores(root: Path, data_dir: Path, present: Callable[[AgentEvent], None]) -> None:
+    """Import what checks calls, sweep what killed writes left, keep others out of the data."""
+    await asyncio.to_thread(_prepare, root)
+    found = await asyncio.to_thread(tighten, data_dir)
+    if found.words:
+        present(Notice(found.words, "warning" if found.problem else "information"))
+
+
+def _prepare(root: Path) -> None:
+    registry.prepare()
+    with suppress(OSError):
+        sweep(root)
