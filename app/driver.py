@@ -1,8 +1,7 @@
-"""Textual's driver, made to hear the terminal's answer about its background and pasted text.
+"""Textual's driver, made to listen for the terminal's answer about its background.
 
 Textual would take that answer for keys. It may come at any time, over a slow line long after the
-screen has opened, so it is taken out where the bytes are read. So is pasted text: of an escape
-sequence in it Textual would make keys, which nobody pressed, and leave the rest of the text out.
+screen has opened, so it is taken out where the bytes are read; what is left goes to ``keyboard``.
 """
 
 from __future__ import annotations
@@ -12,20 +11,16 @@ import selectors
 import signal
 import sys
 from codecs import getincrementaldecoder
-from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any, TextIO, cast
 
-from textual._xterm_parser import XTermParser
 from textual.app import App
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
-from textual.events import Paste
 from textual.message import Message
 
+from .keyboard import Keyboard
 from .terminal import Background
-
-PASTE_BEGINS, PASTE_ENDS = "\x1b[200~", "\x1b[201~"
 
 
 class BackgroundKnown(Message):
@@ -34,46 +29,6 @@ class BackgroundKnown(Message):
     def __init__(self, *, dark: bool) -> None:
         super().__init__()
         self.dark = dark
-
-
-class Keyboard:
-    """Makes messages of what the terminal sends; of pasted text it makes one, whatever is in it."""
-
-    def __init__(self, *, debug: bool = False) -> None:
-        self._parser = XTermParser(debug)
-        self._pasted: list[str] | None = None
-        # What may be the beginning of a mark that the next read ends.
-        self._tail = ""
-
-    def feed(self, text: str) -> Iterator[Message]:
-        """Take what was read."""
-        while text:
-            mark = PASTE_BEGINS if self._pasted is None else PASTE_ENDS
-            end = (self._tail + text).find(mark) + len(mark) - len(self._tail)
-            found = end >= len(mark) - len(self._tail)
-            part, text = (text[:end], text[end:]) if found else (text, "")
-            self._tail = "" if found else (self._tail + part)[1 - len(mark) :]
-            if self._pasted is None:
-                yield from self._keys(part)
-                self._pasted = [] if found else None
-            else:
-                self._pasted.append(part)
-                if found:
-                    yield from self._end_of_paste(self._pasted)
-                    self._pasted = None
-
-    def tick(self) -> Iterable[Message]:
-        """Take note that time goes by: a lone Esc is a key by now."""
-        return self._parser.tick()
-
-    def _keys(self, text: str) -> Iterator[Message]:
-        return (each for each in self._parser.feed(text) if not isinstance(each, Paste))
-
-    def _end_of_paste(self, pasted: list[str]) -> Iterator[Message]:
-        yield from self._keys(PASTE_ENDS)
-        text = "".join(pasted).removesuffix(PASTE_ENDS).replace("\0", "")
-        if text:
-            yield Paste(text)
 
 
 class LastingFile:

@@ -141,7 +141,8 @@ class ArmedPanel(VerticalScroll, can_focus=True, can_focus_children=False):
         self._last_key = now
         asked = self._asked is not None
         if not _is_text(event):
-            if asked:
+            # A key before this one may have asked already, or be about to.
+            if asked or now - self._last_text < self._settle:
                 self.begin_quiet_time()
             return
         self._last_text = now

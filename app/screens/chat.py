@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.css.query import QueryType
+from textual.geometry import Offset
 from textual.widget import Widget
+from typing_extensions import override
 
 from ...themes.names import THEME_NAMES
 from ...widgets.conversation import Conversation
@@ -348,6 +350,12 @@ class ChatScreen(ChatState):
         """A key that was meant for the screen in front must not decide about a call behind it."""
         for panel in self.query(ProposalPanel):
             panel.begin_quiet_time()
+
+    @override
+    def get_widget_and_offset_at(self, x: int, y: int) -> tuple[Widget | None, Offset | None]:
+        # A call that has just gone is where it was until the next frame; Textual would fail on it.
+        widget, offset = super().get_widget_and_offset_at(x, y)
+        return (None, None) if widget is not None and not widget.is_attached else (widget, offset)
 
     def write(self, text: str) -> None:
         """Put a text into the prompt, to be gone on with."""
