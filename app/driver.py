@@ -1,8 +1,7 @@
-"""Textual's driver, made to hear the terminal's answer about its background and pasted text.
+"""Textual's driver, made to listen for the terminal's answer about its background.
 
 Textual would take that answer for keys. It may come at any time, over a slow line long after the
-screen has opened, so it is taken out where the bytes are read. So is pasted text: of an escape
-sequence in it Textual would make keys, which nobody pressed, and leave the rest of the text out.
+screen has opened, so it is taken out where the bytes are read; what is left goes to ``keyboard``.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ LARGEST = 4_000
 """The columns and rows beyond which a size is no terminal's."""
 MOST_PASTED = 4_000_000
 """The characters of a paste that are kept; no box takes as many."""
-PASTE, PASTE_END = "\x1b[200~", "\x1b[201~"
+PASTE_BEGINS, PASTE_ENDS = "\x1b[200~", "\x1b[201~"
 
 # Each escape sequence is a piece of its own, so that a bad one takes nothing else with it.
 _PIECES = re.compile(r"\x1b?[^\x1b]+|\x1b")
@@ -53,10 +53,10 @@ class Keyboard:
     def _to_paste(self, text: str) -> Generator[Message, None, str]:
         """Read keys up to where a paste begins, and return what is in it."""
         known = len(self._tail)
-        before, start, rest = (self._tail + text).partition(PASTE)
+        before, start, rest = (self._tail + text).partition(PASTE_BEGINS)
         for piece in _PIECES.findall(before[known:]):
             yield from self._safely(lambda piece=piece: self._parser.feed(piece))
-        self._tail = "" if start else before[1 - len(PASTE) :]
+        self._tail = "" if start else before[1 - len(PASTE_BEGINS) :]
         if start:
             if len(before) >= known:
                 # An escape ends whatever sequence has begun.
@@ -68,8 +68,8 @@ class Keyboard:
     def _through_paste(self, text: str) -> Generator[Message, None, str]:
         """Keep what is pasted; return what comes behind it."""
         assert self._pasted is not None
-        pasted, end, rest = (self._held + text).partition(PASTE_END)
-        size = 0 if end else _begun(pasted, PASTE_END)
+        pasted, end, rest = (self._held + text).partition(PASTE_ENDS)
+        size = 0 if end else _begun(pasted, PASTE_ENDS)
         pasted, self._held = pasted[: len(pasted) - size], pasted[len(pasted) - size :]
         self._pasted.append(pasted[: self._room])
         self._room -= min(len(pasted), self._room)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from continualcode_tui.app.keyboard import PASTE as PASTE_BEGINS
-from continualcode_tui.app.keyboard import PASTE_END as PASTE_ENDS
-from continualcode_tui.app.keyboard import Keyboard
+from continualcode_tui.app.keyboard import PASTE_BEGINS, PASTE_ENDS, Keyboard
 from hypothesis import given
 from hypothesis import strategies as st
 from textual.events import Key, Paste
