@@ -166,7 +166,7 @@ async def _rules(host: CommandHost, order: str) -> None:
 
 
 async def _sandbox(host: CommandHost, _: str) -> None:
-    host.say(host.session.toolbox.gate.words)
+    host.say(host.session.toolbox.describe())
 
 
 async def _copy(host: CommandHost, what: str) -> None:

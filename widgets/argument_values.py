@@ -43,7 +43,7 @@ class Spec:
             return "not an argument"
         words: dict[Kind, str] = {"integer": "whole number", "number": "number", "json": "JSON"}
         word = words.get(self.kind, "")
-        need = "" if self.required else "may be empty"
+        need = "" if self.required or self.kind == "boolean" else "may be empty"
         return " · ".join(part for part in (word, need) if part)
 
 

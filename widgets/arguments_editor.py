@@ -290,8 +290,9 @@ class ArgumentsEditor(VerticalScroll, can_focus=False):
         self.screen.focus_next()
 
     def on_key(self, event: events.Key) -> None:
-        """Keep every key that types to this editor."""
-        if event.is_printable:
+        """Keep every key that types to this editor; a checkbox is ticked with Space."""
+        ticks = event.key == "space" and isinstance(self.screen.focused, Checkbox)
+        if event.is_printable and not ticks:
             event.stop()
 
     def on_paste(self, event: events.Paste) -> None:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from ...training.protocol import ToolCall
 from ..events import AgentEvent, SandboxTried
-from ..sandbox.gate import Gate
 from ..sandbox.sandbox import Sandbox
 from ..tools import registry
 from ..tools.base import Preview
@@ -34,10 +33,9 @@ class Toolbox:
         self._root: Path | None = None
         self._trying: asyncio.Task[None] | None = None
 
-    @property
-    def gate(self) -> Gate:
-        """Which boundary holds, as far as it is known."""
-        return self._sandbox.gate
+    def describe(self) -> str:
+        """Which boundary holds, and what was tried."""
+        return self._sandbox.describe()
 
     def open(self, root: Path) -> None:
         """Begin to try which boundary holds in a repository."""

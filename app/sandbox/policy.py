@@ -148,10 +148,12 @@ def _readable(root: Path, home: Path, hidden: Sequence[Path], around: Surroundin
     found: list[Path] = []
     environments = [*wanted, root / ".venv", root / "venv"]
     for path in (*wanted, *_base_interpreters(environments), Path("/etc/resolv.conf").resolve()):
+        if path in found or not is_there(path):
+            continue
         ours = path.is_relative_to(root) or path.resolve().is_relative_to(root)
         below = any(path != each and path.is_relative_to(each) for each in hidden)
         narrow = path not in too_wide and not any(each.is_relative_to(path) for each in hidden)
-        if below and narrow and not ours and is_there(path) and path not in found:
+        if below and narrow and not ours:
             found.append(path)
     return found
 

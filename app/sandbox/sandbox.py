@@ -121,6 +121,12 @@ class Sandbox:
             return None
         return f"sandbox=require, but {self.gate.reason}; {WAY_OUT}"
 
+    def describe(self) -> str:
+        """Say which boundary holds, and what was tried."""
+        if self.gate is UNPROVED:
+            return "sandbox: still being tried; no command runs before it is known."
+        return self.gate.words
+
     def terms(self, *, network: bool) -> str:
         """Say how a command would run."""
         reach = "network allowed" if network else "no network"

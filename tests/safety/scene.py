@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 import psutil
@@ -27,11 +28,22 @@ CHECKOUT = Path(__file__).parents[2]
 
 
 def need_bwrap() -> None:
-    """Skip in one line where bubblewrap is not installed; CI, which installs it, must not."""
+    """Skip in one line where bubblewrap cannot be used; CI, which installs it, must not."""
+    problem = problem_with_bwrap()
+    if problem and os.environ.get("REQUIRE_BWRAP"):
+        pytest.fail(f"{problem}, and REQUIRE_BWRAP says that it can be used")
+    if problem:
+        pytest.skip(problem)
+
+
+@cache
+def problem_with_bwrap() -> str:
+    """Why bubblewrap cannot be used here; empty where it can."""
     if shutil.which("bwrap") is None:
-        if os.environ.get("REQUIRE_BWRAP"):
-            pytest.fail("bubblewrap is not installed, and REQUIRE_BWRAP says that it is")
-        pytest.skip("bubblewrap is not installed (apt-get install bubblewrap)")
+        return "bubblewrap is not installed (apt-get install bubblewrap)"
+    trial = ["bwrap", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--unshare-pid"]
+    done = subprocess.run([*trial, "--unshare-net", "true"], capture_output=True, check=False)
+    return "" if done.returncode == 0 else "this machine does not let bubblewrap work"
 
 
 def need(kind: Kind) -> None:
@@ -66,7 +78,9 @@ class Scene:
     @property
     def environment(self) -> dict[str, str]:
         """The user's own environment, with a key in it."""
-        kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+        kept = {
+            name: os.environ[name] for name in ("PATH", "LANG", "PYTHONPATH") if name in os.environ
+        }
         return {**kept, "HOME": str(self.home), "SERVICE_API_KEY": KEY}
 
     def git(self, *arguments: str, cwd: Path | None = None) -> str:
@@ -113,7 +127,7 @@ def new_scene(place: Path) -> Iterator[Scene]:
         outside = Path(tempfile.mkdtemp(prefix=".outside-", dir=CHECKOUT / "tests"))
     except OSError:
         outside = place / "outside"
-        outside.mkdir()
+        outside.mkdir(parents=True)
     try:
         yield Scene(place, outside)
     finally:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
 import signal
 import sys
 import time
@@ -111,8 +110,7 @@ def gone(processes: list[psutil.Process]) -> bool:
 def with_a_command_under_way(stage: Stage, mark: str, pause: float = 0) -> Session:
     """The program, and a command of the agent's that the user has approved."""
     stage.write_script(completions=[call("bash", command=f"setsid sleep {mark} & sleep {mark}")])
-    mode = "auto" if shutil.which("bwrap") else "off"
-    arguments = stage.arguments("arm_delay=0.05", f"sandbox={mode}")
+    arguments = stage.arguments("arm_delay=0.05", "sandbox=auto")
     session = Session([SCRIPT, *arguments], stage.folder.parent, pause)
     terminal = session.terminal
     terminal.wait("ready", 30)

@@ -15,10 +15,12 @@ from continualcode_tui.app.screens.desk import DecisionDesk
 from continualcode_tui.app.tools import registry
 from continualcode_tui.app.workspace.workspace import Workspace
 from continualcode_tui.training.protocol import ToolCall
+from continualcode_tui.widgets.arguments_editor import ArgumentsEditor
 from continualcode_tui.widgets.command_view import CommandView
 from continualcode_tui.widgets.status_bar import StatusBar
 
-from ..app.test_screen import running
+from ..app.test_deciding import panel_of
+from ..app.test_screen import Driver, running
 from ..controllers.support import Stage, call
 from .scene import Scene, need, need_bwrap
 
@@ -262,21 +264,43 @@ async def test_a_command_asks_for_the_network_and_it_is_shown_and_remembered_exa
         await at.ask("run it")
         await at.proposal()
         assert "no network" in at.text() or not full
-        await at.pilot.press("a")
-        await at.until(lambda: "without asking" in at.text(), "the rule")
-        await at.proposal()
-        await at.pilot.press("y")
+        await allow(at, 'command = "echo one"')
         await at.until(lambda: "network allowed" in at.text() or not full, "the second call")
         await at.proposal()
         assert at.chat.session.approval is not None
         assert at.chat.session.approval.describe().endswith(
             'this session: bash(command="echo one")'
         )
-        await at.pilot.press("a")
-        await at.until(lambda: "network = true" in at.text(), "the rule names the network")
-        await at.proposal()
-        await at.pilot.press("y")
+        await allow(at, "network = true")
         await at.until(lambda: at.chat.phase == "ready", "the rule approves the third")
+
+
+@pytest.mark.slow
+async def test_the_user_may_give_the_network_and_sees_it(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    stage.write_script(completions=[RUN, "Done."], lessons=[{"outcome": "gated"}])
+    async with running(stage, "sandbox=auto") as at:
+        await at.until(lambda: at.chat.gate, "the gate")
+        await at.ask("run it")
+        await at.proposal()
+        await at.pilot.press("e")
+        await at.box(ArgumentsEditor)
+        await at.pilot.press("tab", "space")
+        words = {"bwrap": "network allowed", "partial": "network allowed", "none": "with network"}
+        await at.until(lambda: words[at.chat.gate] in at.text(), "what it would do now")
+        await at.pilot.press("ctrl+s")
+        await at.until(lambda: at.chat.phase == "ready", "the end")
+    (lesson,) = stage.requests("learn")
+    assert lesson["lesson"]["solution"]["arguments"] == {"command": "echo one", "network": True}
+
+
+async def allow(at: Driver, words: str) -> None:
+    """Allow exactly the call that waits for this session."""
+    await at.pilot.press("a")
+    await at.until(lambda: panel_of(at).stage == "always" and words in at.text(), "the rule")
+    await at.proposal()
+    await at.pilot.pause(0.1)
+    await at.pilot.press("y")
 
 
 def test_a_switch_that_is_off_is_no_argument() -> None:
