@@ -18,8 +18,9 @@ from textual.widgets import Checkbox, Input, Select, Static, TextArea
 
 from .argument_values import ABSENT, Spec, parse, specs_of, text_of
 from .composer import CodeArea
+from .field import Field
 from .reading import end_in_view
-from .sanitise import content, original, visible
+from .sanitise import content, visible
 
 Validate = Callable[[dict[str, Any]], str | None]
 UNCHANGED = "Nothing is changed yet. Esc goes back to the call, where y approves it as it is."
@@ -87,7 +88,7 @@ class ArgumentField(Vertical):
             options = [(Content(visible(choice, keep="")), choice) for choice in spec.choices]
             value = text if text in spec.choices else Select.NULL
             return Select(options, prompt="choose one", value=value, allow_blank=True, compact=True)
-        return Input(visible(text, keep="\t"), compact=True)
+        return Field(visible(text, keep="\t"), compact=True)
 
     def on_mount(self) -> None:
         """Show the label, and take note of what comes on the screen."""
@@ -116,7 +117,7 @@ class ArgumentField(Vertical):
             return chosen if isinstance(chosen, str) else ""
         if self.spec.kind in ("code", "json"):
             return self.query_one(CodeArea).value
-        return original(self.query_one(Input).value)
+        return self.query_one(Field).meant
 
     def value(self) -> tuple[object, str | None]:
         """Give the value, or ABSENT, and what is wrong with it."""
@@ -139,7 +140,7 @@ class ArgumentField(Vertical):
         elif self.spec.kind in ("code", "json"):
             self.query_one(CodeArea).put(text)
         else:
-            self.query_one(Input).value = visible(text, keep="\t")
+            self.query_one(Field).put(text)
 
     def show(self, parsed: tuple[object, str | None]) -> None:
         """Show whether the value is changed, and what is wrong with it."""

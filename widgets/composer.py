@@ -20,6 +20,7 @@ from textual.widgets import TextArea
 from typing_extensions import override
 
 from ..themes.syntax import SyntaxTheme
+from .field import act_at_once
 from .sanitise import original, prose, visible
 
 LONGEST_HIGHLIGHTED = 60_000
@@ -149,17 +150,9 @@ class Composer(TextArea):
 
     @override
     async def _on_key(self, event: events.Key) -> None:
-        bound = None if event.is_printable else self.screen.active_bindings.get(event.key)
-        if bound is not None and bound.node is self and bound.enabled:
-            # A binding waits until its key has bubbled up; the keys behind it would overtake it.
-            event.prevent_default()
-            if await self.app.run_action(bound.binding.action, default_namespace=self):
-                event.stop()  # what has no use for the key leaves it to whoever comes next
-        elif event.key == "enter":
+        if not await act_at_once(self, event) and event.key == "enter":
             # The text area would take it for a new line.
             event.prevent_default()
-        else:
-            await super()._on_key(event)
 
     @override
     async def _on_paste(self, event: events.Paste) -> None:
@@ -275,6 +268,10 @@ class CodeArea(TextArea):
                 lines = coloured.split("\n", allow_blank=True)
             self._coloured = (text, lines)
         return self._coloured[1]
+
+    @override
+    async def _on_key(self, event: events.Key) -> None:
+        await act_at_once(self, event)
 
     @override
     async def _on_paste(self, event: events.Paste) -> None:

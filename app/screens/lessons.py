@@ -15,6 +15,7 @@ from textual.widgets.option_list import Option
 from textual.worker import Worker
 
 from ...training.adapter_messages import is_import
+from ...widgets.field import Field
 from ...widgets.key_footer import KeyFooter
 from ...widgets.sanitise import content, one_line
 from ...widgets.stages import LessonStages
@@ -104,7 +105,7 @@ class LessonsScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         """The newest lesson comes first."""
         yield Static(id="count")
-        yield Input(placeholder="words of the correction or the outcome")
+        yield Field(placeholder="words of the correction or the outcome")
         yield Static(id="empty", markup=False)
         with Horizontal():
             yield OptionList()

@@ -14,6 +14,7 @@ from textual.screen import Screen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from ...widgets.field import Field
 from ...widgets.key_footer import KeyFooter
 from ...widgets.sanitise import content, one_line
 from ..lesson_words import when
@@ -38,7 +39,7 @@ class SessionList(OptionList):
     ]
 
 
-class NewTitle(Input):
+class NewTitle(Field):
     """Where a session gets another title."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -77,7 +78,7 @@ class SessionsScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         """The search above, the list, and one line for what cannot be done."""
-        yield Input(placeholder="type to search; enter resumes", id="search", select_on_focus=False)
+        yield Field(placeholder="type to search; enter resumes", id="search", select_on_focus=False)
         yield Static("", id="empty", markup=False)
         yield SessionList()
         with Horizontal(id="renaming"):
@@ -204,8 +205,8 @@ class SessionsScreen(Screen[None]):
         if facts is not None:
             self._say(None)
             self.add_class("-renaming")
-            box = self.query_one("#rename", Input)
-            box.value = facts.title
+            box = self.query_one("#rename", Field)
+            box.put(facts.title)
             box.focus()
 
     @on(Input.Submitted, "#rename")
@@ -214,7 +215,7 @@ class SessionsScreen(Screen[None]):
         event.stop()
         facts = self._selected()
         if facts is not None:
-            self._say(self._sessions.rename(facts.id, event.value))
+            self._say(self._sessions.rename(facts.id, self.query_one("#rename", Field).meant))
             await self._load()
         self._end_renaming()
 

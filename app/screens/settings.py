@@ -17,6 +17,7 @@ from textual.widgets.option_list import Option
 
 from ...themes.names import AUTO
 from ...themes.palettes import ThemedApp
+from ...widgets.field import Field
 from ...widgets.sanitise import one_line
 from ..early import usual_config_file
 from ..settings import Settings, SettingsError, config_file_for, read_file
@@ -177,7 +178,7 @@ class ValueScreen(ModalScreen[str | None]):
             if self._line.choices:
                 yield OptionList(*[Option(choice, id=choice) for choice in self._line.choices])
             else:
-                yield Input(self._line.value, placeholder="empty is the default")
+                yield Field(self._line.value, placeholder="empty is the default")
 
     def on_mount(self) -> None:
         """Mark the present value."""

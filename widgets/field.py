@@ -1,0 +1,50 @@
+"""A field to type one line in, and how keys act in the order in which they were pressed."""
+
+from __future__ import annotations
+
+from textual import events
+from textual.app import App
+from textual.screen import Screen
+from textual.widget import Widget
+from textual.widgets import Input
+from typing_extensions import override
+
+from .sanitise import original, visible
+
+
+async def act_at_once(widget: Widget, event: events.Key) -> bool:
+    """Run what a key is bound to, in a widget or in the box around it; say whether it is.
+
+    Else a binding waits until its key has bubbled up, and the letters behind it overtake it.
+    """
+    bound = None if event.is_printable else widget.screen.active_bindings.get(event.key)
+    if bound is None or not bound.enabled or isinstance(bound.node, Screen | App):
+        return False
+    event.prevent_default()
+    if await widget.app.run_action(bound.binding.action, default_namespace=bound.node):
+        event.stop()  # what has no use for the key leaves it to whoever comes next
+    return True
+
+
+class Field(Input):
+    """An Input that holds text in its visible form; ``meant`` gives it back as it was meant."""
+
+    @property
+    def meant(self) -> str:
+        """The text, control characters included."""
+        return original(self.value)
+
+    def put(self, text: str) -> None:
+        """Replace the text."""
+        self.value = visible(text, keep="\t")
+
+    async def _on_key(self, event: events.Key) -> None:
+        await act_at_once(self, event)
+
+    @override
+    def _on_paste(self, event: events.Paste) -> None:
+        event.prevent_default()
+        event.stop()
+        lines = event.text.replace("\r", "\n").split("\n")
+        line = next((line for line in lines if line.strip()), "")
+        self.replace(visible(line, keep="\t"), *self.selection)
