@@ -370,7 +370,8 @@ class ProposalPanel(ArmedPanel):
         if bool(where) != self.has_class("-where"):
             self.set_class(bool(where), "-where")
             self.call_after_refresh(self._show_title)
-        self.query_one(".where", Static).update(Content("\n".join(where)))
+        for line in self.query(".where").results(Static):  # there is none while it goes away
+            line.update(Content("\n".join(where)))
         return heading if fits else set_cell_size(heading, max(1, room - 1)).rstrip() + "…"
 
     @override

@@ -54,6 +54,9 @@ async def test_what_is_written_meanwhile_is_sent_one_after_the_other(stage: Stag
         await at.until(lambda: at.chat.session.notes, "the note")
         assert at.chat.query_one(DecisionDesk).panel is not None
         await at.pilot.press("tab")
+        desk = at.chat.query_one(DecisionDesk)
+        await at.until(lambda: desk.panel is not None and desk.panel.has_focus, "the focus")
+        await at.settled()
         await at.proposal()
         await at.pilot.press("y")
         await at.until(lambda: "Three." in at.text(), "the last answer")
