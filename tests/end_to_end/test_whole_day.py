@@ -85,7 +85,7 @@ def test_deny_edit_undo_metrics_lessons_resume(tmp_path: Path, columns: int, row
         terminal.press("end")
         terminal.press("home")
         terminal.press("enter")
-        terminal.wait("before", 15)
+        terminal.wait("token by token", 15)
         terminal.press("escape")
         terminal.wait("use pnpm add", 15)
         terminal.press("escape")
