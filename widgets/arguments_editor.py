@@ -227,6 +227,7 @@ class ArgumentsEditor(VerticalScroll, can_focus=False):
         self._validate_all = validate
         self._read = read
         self._change_timer: Timer | None = None
+        self._refused: str | None = None
         self._told: dict[str, Any] | None = self._agent_arguments
         self.border_title = Content(visible(title, keep=""))
         self.border_subtitle = Content("Ctrl+S run · Ctrl+R reset · Ctrl+G editor · Esc back")
@@ -280,6 +281,7 @@ class ArgumentsEditor(VerticalScroll, can_focus=False):
             return
         for field in self.query(ArgumentField):
             field.show(field.value())
+        self._refused = None
         if self._change_timer is not None:
             self._change_timer.stop()
         self._change_timer = self.set_timer(0.15, self._tell)
@@ -307,6 +309,7 @@ class ArgumentsEditor(VerticalScroll, can_focus=False):
             problem = UNCHANGED
         if problem is None:
             problem = self._unread()
+        self._refused = problem
         self._complain(problem)
         if problem is None:
             self.post_message(self.Submitted(self, arguments))
@@ -329,7 +332,7 @@ class ArgumentsEditor(VerticalScroll, can_focus=False):
     def _tell(self) -> None:
         arguments, problem = self.arguments()
         unreadable = any(field.value()[1] for field in self.query(ArgumentField))
-        self._complain(None if unreadable else problem)
+        self._complain(None if unreadable else problem or self._refused)
         if unreadable:
             self._told = None
             self.post_message(self.Unreadable(self))
