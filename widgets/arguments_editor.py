@@ -85,10 +85,14 @@ class ArgumentField(Vertical):
         if spec.kind == "boolean":
             return Checkbox(Content("yes"), value=self._first is True, compact=True)
         if spec.kind == "choice":
-            options = [(Content(visible(choice, keep="")), choice) for choice in spec.choices]
-            value = text if text in spec.choices else Select.NULL
-            return Select(options, prompt="choose one", value=value, allow_blank=True, compact=True)
-        return Field(visible(text, keep="\t"), compact=True)
+            return Select(
+                [(content(choice, keep=""), choice) for choice in spec.choices],
+                prompt="choose one",
+                value=text if text in spec.choices else Select.NULL,
+                allow_blank=True,
+                compact=True,
+            )
+        return Field(text, compact=True)
 
     def on_mount(self) -> None:
         """Show the label, and take note of what comes on the screen."""
@@ -145,8 +149,10 @@ class ArgumentField(Vertical):
     def show(self, parsed: tuple[object, str | None]) -> None:
         """Show whether the value is changed, and what is wrong with it."""
         _, problem = parsed
-        note = ("changed by you", "$mark-edited") if self.changed() else self.spec.described
-        self.query_one(".note", Static).update(Content.assemble(note))
+        note = content(self.spec.described, keep="")
+        if self.changed():
+            note = Content.styled("changed by you", "$mark-edited")
+        self.query_one(".note", Static).update(note)
         complaint = self.query_one(".complaint", Static)
         complaint.update(content(problem or ""))
         complaint.display = problem is not None
