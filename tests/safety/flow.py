@@ -9,11 +9,11 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from .syntax import (
     Function,
+    Module,
     argument,
     deferred,
     element,
@@ -22,6 +22,7 @@ from .syntax import (
     names_in,
     own_nodes,
     parameters,
+    put_into,
     split_type,
 )
 
@@ -62,70 +63,6 @@ WRAPPERS = re.compile(
     r"(?:reactive|list|tuple|Sequence|Iterable|Iterator|Mapping|dict|var|Final|ClassVar|set"
     r"|frozenset)\[(.*)\]"
 )
-
-
-@dataclass
-class Module:
-    """One file: its constants, functions, classes and where its names come from."""
-
-    name: str
-    tree: ast.Module
-    constants: dict[str, list[ast.expr]] = field(default_factory=dict)
-    functions: dict[str, Function] = field(default_factory=dict)
-    classes: dict[str, ast.ClassDef] = field(default_factory=dict)
-    imports: dict[str, tuple[str, str]] = field(default_factory=dict)
-    parents: dict[ast.AST, ast.AST] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        for node in ast.walk(self.tree):
-            for child in ast.iter_child_nodes(node):
-                self.parents[child] = node
-            if isinstance(node, ast.ImportFrom):
-                source = (node.module or "").rpartition(".")[2]
-                for alias in node.names:
-                    self.imports[alias.asname or alias.name] = (source, alias.name)
-        for node in self.tree.body:
-            self._note(node)
-
-    @property
-    def has_screen(self) -> bool:
-        """Whether the file has to do with Textual at all."""
-        return any(
-            isinstance(node, ast.ImportFrom) and (node.module or "").startswith(("textual", "rich"))
-            for node in ast.walk(self.tree)
-        )
-
-    def _note(self, node: ast.stmt) -> None:
-        match node:
-            case ast.Assign(targets=[ast.Name(id=name)], value=value):
-                self.constants.setdefault(name, []).append(value)
-            case ast.Assign(targets=[ast.Tuple(elts=names)], value=value):
-                for each in names:
-                    if isinstance(each, ast.Name):
-                        self.constants.setdefault(each.id, []).append(value)
-            case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
-                self.constants.setdefault(name, []).append(value)
-            case ast.FunctionDef() | ast.AsyncFunctionDef():
-                self.functions[node.name] = node
-            case ast.ClassDef():
-                self.classes[node.name] = node
-            case _:
-                pass
-
-    def enclosing(self, node: ast.AST, kind: type | tuple[type, ...]) -> ast.AST | None:
-        """The innermost function or class around a node."""
-        while (node := self.parents.get(node)) is not None:  # type: ignore[assignment]
-            if isinstance(node, kind):
-                return node
-        return None
-
-    def mentions(self, name: str) -> int:
-        """How often a function is named, its definition and imports left out."""
-        return sum(
-            (isinstance(node, ast.Name) and node.id == name)
-            or (isinstance(node, ast.Attribute) and node.attr == name)
-            for node in ast.walk(self.tree)
-        )
 
 
 class Project:
@@ -345,6 +282,9 @@ class Scope:
         for node in own_nodes(function):
             match node:
                 case ast.Assign(targets=targets, value=value):
+                    for owner, each in put_into(node):
+                        if isinstance(owner, ast.Name) and owner.id == name:
+                            yield each
                     for target in targets:
                         if name in names_in(target):
                             yield element(value, target, name, assigned=True)
@@ -365,15 +305,10 @@ class Scope:
                     yield False
                 case ast.MatchAs(name=known) | ast.MatchStar(name=known) if known == name:
                     yield self._captured(node)
-                case ast.Call(
-                    func=ast.Attribute(
-                        attr="append" | "extend" | "insert" | "add", value=ast.Name(id=known)
-                    ),
-                    args=arguments,
-                ) if known == name and arguments:
-                    yield arguments[-1]
                 case _:
-                    pass
+                    for owner, value in put_into(node):
+                        if isinstance(owner, ast.Name) and owner.id == name:
+                            yield value
 
     def _captured(self, node: ast.AST) -> bool:
         """What a pattern of match takes out of an object is known by the attribute's type."""
@@ -476,6 +411,7 @@ class Scope:
             for node in ast.walk(around):
                 match node:
                     case ast.Assign(targets=targets, value=value):
+                        values += [each for owner, each in put_into(node) if is_self(owner, name)]
                         for target in targets:
                             for each in flat(target):
                                 if is_self(each, name) or (
@@ -494,6 +430,8 @@ class Scope:
                             values.append(known or (value if value is not None else False))
                     case ast.AugAssign(target=target, value=value) if is_self(target, name):
                         values.append(value)
+                    case ast.Call():
+                        values += [each for owner, each in put_into(node) if is_self(owner, name)]
                     case ast.FunctionDef(name=known, returns=kind) if known == name:
                         names = {ast.unparse(each) for each in node.decorator_list}
                         if "property" in names:

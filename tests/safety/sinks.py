@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .flow import SANITISING, Module, Project, Scope
-from .syntax import Function
+from .flow import SANITISING, Project, Scope
+from .syntax import Function, Module
 
 EVERY, NEVER = "every", "never"
 RAW = frozenset(("Input", "TextArea", "Log", "RichLog"))

@@ -1,9 +1,10 @@
-"""Small questions about a syntax tree."""
+"""One file as a syntax tree, and small questions about it."""
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from functools import cache
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -118,6 +119,87 @@ def split_type(annotation: str) -> list[str]:
         else:
             parts[-1] += character
     return [part.strip() for part in parts]
+
+
+@dataclass
+class Module:
+    """One file: its constants, functions, classes and where its names come from."""
+
+    name: str
+    tree: ast.Module
+    constants: dict[str, list[ast.expr]] = field(default_factory=dict)
+    functions: dict[str, Function] = field(default_factory=dict)
+    classes: dict[str, ast.ClassDef] = field(default_factory=dict)
+    imports: dict[str, tuple[str, str]] = field(default_factory=dict)
+    parents: dict[ast.AST, ast.AST] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for node in ast.walk(self.tree):
+            for child in ast.iter_child_nodes(node):
+                self.parents[child] = node
+            if isinstance(node, ast.ImportFrom):
+                source = (node.module or "").rpartition(".")[2]
+                for alias in node.names:
+                    self.imports[alias.asname or alias.name] = (source, alias.name)
+        for node in self.tree.body:
+            self._note(node)
+
+    @property
+    def has_screen(self) -> bool:
+        """Whether the file has to do with Textual at all."""
+        return any(
+            isinstance(node, ast.ImportFrom) and (node.module or "").startswith(("textual", "rich"))
+            for node in ast.walk(self.tree)
+        )
+
+    def _note(self, node: ast.stmt) -> None:
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                self.constants.setdefault(name, []).append(value)
+            case ast.Assign(targets=[ast.Tuple(elts=names)], value=value):
+                for each in names:
+                    if isinstance(each, ast.Name):
+                        self.constants.setdefault(each.id, []).append(value)
+            case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
+                self.constants.setdefault(name, []).append(value)
+            case ast.FunctionDef() | ast.AsyncFunctionDef():
+                self.functions[node.name] = node
+            case ast.ClassDef():
+                self.classes[node.name] = node
+            case _:
+                pass
+
+    def enclosing(self, node: ast.AST, kind: type | tuple[type, ...]) -> ast.AST | None:
+        """The innermost function or class around a node."""
+        while (node := self.parents.get(node)) is not None:  # type: ignore[assignment]
+            if isinstance(node, kind):
+                return node
+        return None
+
+    def mentions(self, name: str) -> int:
+        """How often a function is named, its definition and imports left out."""
+        return sum(
+            (isinstance(node, ast.Name) and node.id == name)
+            or (isinstance(node, ast.Attribute) and node.attr == name)
+            for node in ast.walk(self.tree)
+        )
+
+
+PUTTING = frozenset("append appendleft extend insert add setdefault update".split())
+
+
+def put_into(node: ast.AST) -> Iterator[tuple[ast.expr, ast.expr]]:
+    """What is put into a container: the container, and each thing."""
+    match node:
+        case ast.Call(func=ast.Attribute(attr=name, value=owner), args=values) if name in PUTTING:
+            for value in values[-1:]:
+                yield owner, value
+        case ast.Assign(targets=targets, value=value):
+            for target in targets:
+                if isinstance(target, ast.Subscript):
+                    yield target.value, value
+        case _:
+            pass
 
 
 def deferred(node: ast.AST, name: str) -> ast.Call | None:

@@ -125,6 +125,14 @@ PLANTED = {
         "class W:\n    @property\n    def line(self) -> str:\n        return self.text\n"
         "    def f(self):\n        return Static(self.line)"
     ),
+    "kept first": (
+        "class W:\n    def __init__(self):\n        self._names: list[str] = []\n"
+        "    def add(self, name: str):\n        self._names.append(name)\n"
+        "    def f(self):\n        return Static(self._names[0])"
+    ),
+    "kept under a key": (
+        "def f(name: str):\n    known = {}\n    known['a'] = name\n    return Static(known['a'])"
+    ),
     "a mark forged": "from .sanitise import Shown\ndef f(name: str):\n    return Shown(name)",
 }
 
@@ -171,12 +179,12 @@ def test_nothing_untrusted_reaches_a_widget_or_a_stream() -> None:
     """Every place of the program where text is handed over, and there are many."""
     assert [str(each) for each in sinks.check(SOURCES)] == []
     assert sinks.count(SOURCES) > 250
-    assert len(PLANTED) == 51
+    assert len(PLANTED) == 53
 
 
 @pytest.mark.parametrize("name", PLANTED)
 def test_a_planted_violation_is_caught(name: str) -> None:
-    """51 of 51 ways to hand over a text as it is."""
+    """53 of 53 ways to hand over a text as it is."""
     assert len(found(PLANTED[name])) >= 1, PLANTED[name]
 
 
