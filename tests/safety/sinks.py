@@ -101,7 +101,8 @@ def _handed_over(module: Module) -> Iterator[tuple[ast.expr, str, ast.expr]]:
             case ast.Call():
                 yield from _call(node, module)
             case ast.Assign(targets=[ast.Attribute(attr=name) as target], value=value):
-                box = name == "value" and "Input" in ast.unparse(target.value)
+                owner = ast.unparse(target.value)
+                box = name == "value" and ("Input" in owner or "Field" in owner)
                 if module.has_screen and (name in ATTRIBUTES or box):
                     yield target, f".{name}", value
             case ast.FunctionDef(name="render", returns=ast.Name(id="str")):

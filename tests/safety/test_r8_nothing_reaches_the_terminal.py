@@ -32,6 +32,7 @@ from continualcode_tui.widgets.composer import CodeArea, Composer
 from continualcode_tui.widgets.correction_box import CorrectionBox
 from continualcode_tui.widgets.entries import AssistantEntry, entry_of
 from continualcode_tui.widgets.fact_list import FactList
+from continualcode_tui.widgets.field import Field
 from continualcode_tui.widgets.file_index import FileIndex
 from continualcode_tui.widgets.heatmap import HeatmapView
 from continualcode_tui.widgets.heatmap_layout import token_text, wanted_text
@@ -56,7 +57,6 @@ from continualcode_tui.widgets.transcript_model import (
     NoticeRecord,
     UserRecord,
 )
-from continualcode_tui.widgets.visible_input import VisibleInput
 from textual.app import App
 from textual.containers import VerticalScroll
 from textual.content import Content
@@ -173,7 +173,7 @@ def widgets_of(batch: list[str]) -> list[Widget]:
     ]
     found += [CorrectionBox(suggestion=text, chips=batch[:5], title=line)]
     found += [ArgumentsEditor(schema, values, "python", title=line)]
-    found += [Composer(text), CodeArea(text, code_language="bash"), VisibleInput(line)]
+    found += [Composer(text), CodeArea(text, code_language="bash"), Field(line)]
     found += [QueueList(), bar, stages, facts, BeforeAfter(cells), HeatmapView(cells)]
     return found
 
@@ -242,7 +242,7 @@ async def test_an_entity_stays_what_is_written(written: str) -> None:
 async def test_what_is_pasted_into_a_box_is_shown_and_not_obeyed() -> None:
     """By the terminal, and from the program's own clipboard."""
     hostile = "a\x1b[2J\x9b31m\u202eb"
-    boxes = [Composer(), CodeArea(), VisibleInput()]
+    boxes = [Composer(), CodeArea(), Field()]
     app = Stage(*boxes)
     async with app.run_test() as pilot:
         app.copy_to_clipboard(hostile)
