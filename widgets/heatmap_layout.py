@@ -16,10 +16,15 @@ class Piece(NamedTuple):
     """A part of a token on one line; ``wanted`` marks the teacher's token beside the student's."""
 
     token: int
-    glyphs: Shown
+    text: Shown
     start: int
     width: int
     wanted: bool = False
+
+    @property
+    def glyphs(self) -> Shown:
+        """What is painted: the text, which is in its visible form."""
+        return self.text
 
 
 Line = list[Piece]

@@ -140,7 +140,7 @@ class ApprovalController:
         self._reading.allow(call)
         if for_good and self._rules is not None:
             try:
-                self._rules.add(rule)
+                self._rules.add(call, terms)
             except (OSError, RulesUnreadable) as error:
                 self._allowed[same] = rule
                 return f"The rule holds for this session only. {_reason(error)}"

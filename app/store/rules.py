@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -59,8 +60,9 @@ class RuleFile:
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise self._unreadable() from error
 
-    def add(self, new: Rule) -> None:
+    def add(self, call: ToolCall, terms: str | None = None) -> None:
         """Keep a call, once, under its newest terms; raises RulesUnreadable or OSError."""
+        new = Rule(call, time.time(), terms)
         with self._alone():
             rules = self.read()
             others = [rule for rule in rules if identity(rule.call) != identity(new.call)]
