@@ -23,6 +23,7 @@ from .verbs import (
     terminal_width,
     write,
 )
+from .workspace.visible import visible
 
 GRAMMAR = Grammar(
     verbs=("list", "use", "import", "export"),
@@ -44,7 +45,7 @@ def main(arguments: Sequence[str]) -> int:
         order = parse(arguments, GRAMMAR)
         settings = load_settings(order.settings)
     except (Misuse, SettingsError) as error:
-        print(f"continualcode-tui adapters: {error}", file=sys.stderr)
+        print(f"continualcode-tui adapters: {visible(str(error))}", file=sys.stderr)
         return USAGE
     return asyncio.run(
         AdaptersRun(settings, Path.cwd(), as_json=order.as_json).go(order.verb, order.what)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..widgets.sanitise import visible
 from . import events as said
 
 if TYPE_CHECKING:
@@ -63,5 +64,4 @@ class Caller:
 
 def _title(text: str) -> str:
     """The sequence that names the terminal; nothing in it can end it early."""
-    plain = "".join(character for character in text if character.isprintable())
-    return f"\x1b]2;{plain}\x07"
+    return f"\x1b]2;{visible(text, keep='')}\x07"

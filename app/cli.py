@@ -145,7 +145,10 @@ def _drop_stdout() -> None:
 
 def complain(sentence: str) -> None:
     """Say on standard error what went wrong."""
-    sys.stderr.write(f"continualcode-tui: {sentence}\n")
+    # By hand in a place that imports little: what is complained about may come from anybody.
+    from .workspace.visible import visible
+
+    sys.stderr.write(f"continualcode-tui: {visible(sentence)}\n")
 
 
 def _become(module: str, arguments: Sequence[str]) -> NoReturn:

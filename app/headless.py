@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import json
 import os
 import signal
 import sys
@@ -29,9 +28,11 @@ from .events import (
     TurnSampled,
 )
 from .feedback import Feedback, Then, UsageError, read_lines
-from .lesson_words import finite, lesson_line
+from .lesson_words import lesson_line
 from .progress_words import progress_words
 from .settings import SettingsError, load_settings
+from .verbs import json_line
+from .workspace.visible import visible
 
 if TYPE_CHECKING:
     from .settings import Settings
@@ -61,7 +62,7 @@ def main(arguments: Sequence[str]) -> int:
         lines = read_lines(*_open_feedback(order.feedback))
         settings = load_settings(order.settings)
     except (UsageError, SettingsError) as error:
-        print(f"continualcode-tui exec: {error}", file=sys.stderr)
+        print(f"continualcode-tui exec: {visible(str(error))}", file=sys.stderr)
         return USAGE
     run = Run(settings=settings, folder=Path.cwd(), out=sys.stdout, progress=sys.stderr)
     feedback = Feedback(lines, order.then, run.session.add_note)
@@ -222,7 +223,7 @@ class Run:
         if self.listener_gone:
             return
         try:
-            self._out.write(json.dumps(finite(line), ensure_ascii=True) + "\n")
+            self._out.write(json_line(line) + "\n")
             self._out.flush()
         except BrokenPipeError:
             self.listener_gone = self._ended_here = True
@@ -231,7 +232,7 @@ class Run:
     def _tell(self, text: str) -> None:
         self._last_line = text
         try:
-            print(text, file=self._progress, flush=True)
+            print(visible(text), file=self._progress, flush=True)
         except OSError:
             self._progress = io.StringIO()
 

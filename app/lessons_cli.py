@@ -73,7 +73,7 @@ def main(arguments: Sequence[str]) -> int:
             what = record.lesson.id
             _refuse(order.verb, record)
     except (Misuse, SettingsError) as error:
-        print(f"continualcode-tui lessons: {error}", file=sys.stderr)
+        print(f"continualcode-tui lessons: {visible(str(error))}", file=sys.stderr)
         return USAGE
     return asyncio.run(LessonsRun(settings, Path.cwd(), as_json=order.as_json).go(order.verb, what))
 
@@ -89,7 +89,8 @@ def look(settings: Settings, folder: Path) -> list[LessonRecord]:
             # A worker elsewhere may call its model otherwise than the settings do.
             path = others[0]
             if settings.worker_command is None:
-                print(f"These are lessons of {path.parent.name}.", file=sys.stderr)
+                name = visible(path.parent.name)
+                print(f"These are lessons of {name}.", file=sys.stderr)
         elif others:
             names = ", ".join(other.parent.name for other in others)
             asked = safe_name(settings.model_name or settings.engine)
@@ -100,7 +101,7 @@ def look(settings: Settings, folder: Path) -> list[LessonRecord]:
     journal = Journal(path, look=True)
     journal.close()
     for notice in journal.notices:
-        print(notice, file=sys.stderr)
+        print(visible(notice), file=sys.stderr)
     return journal.lessons()
 
 

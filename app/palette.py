@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
+from ..widgets.sanitise import visible
 from . import commands
 from .screens.chat import ChatScreen
 
@@ -21,7 +22,7 @@ class CommandProvider(Provider):
     async def discover(self) -> Hits:
         """Everything, before a letter is typed."""
         for title, words, do in self._offers():
-            yield DiscoveryHit(title, do, help=words)
+            yield DiscoveryHit(visible(title), do, help=visible(words))
 
     async def search(self, query: str) -> Hits:
         """What fits the letters, best first."""
@@ -29,7 +30,7 @@ class CommandProvider(Provider):
         for title, words, do in self._offers():
             score = max(matcher.match(title), 0.8 * matcher.match(words))
             if score > 0:
-                yield Hit(score, matcher.highlight(title), do, help=words)
+                yield Hit(score, matcher.highlight(visible(title)), do, help=visible(words))
 
     def _offers(self) -> Iterator[tuple[str, str, Callable[[], Awaitable[None]]]]:
         chat = _chat(self.app)

@@ -20,6 +20,7 @@ from typing_extensions import override
 
 from ..themes.names import AUTO
 from ..themes.palettes import ThemedApp
+from ..widgets.sanitise import content, visible
 from .cli import USAGE, complain
 from .early import SettingsError
 from .opening import NEW, Opening
@@ -87,7 +88,7 @@ class ContinualCode(ThemedApp):
     def compose(self) -> ComposeResult:
         """Paint one line at once; everything else is imported after it."""
         line = f"continualcode-tui · {self.folder.name} · starting"
-        yield Static(line, id="splash", markup=False)
+        yield Static(content(line), id="splash")
 
     def on_mount(self) -> None:
         """Wait for the first paint before anything heavy is imported."""
@@ -167,7 +168,7 @@ class ContinualCode(ThemedApp):
         try:
             text = await edit(self, message.text, message.suffix, os.environ)
         except EditorFailed as failure:
-            self.notify(str(failure), severity="warning", markup=False)
+            self.notify(visible(str(failure)), severity="warning", markup=False)
             return
         if message.area.is_attached:
             message.area.put(text)
@@ -197,7 +198,8 @@ class ContinualCode(ThemedApp):
         names = ", ".join(sorted(binding.id or binding.action for binding in clashed_bindings))
         if names not in self._clashes:
             self._clashes.add(names)
-            self.notify(f"keymap: {names} has lost its key to another.", markup=False)
+            words = f"keymap: {visible(names)} has lost its key to another."
+            self.notify(words, markup=False)
 
     async def action_leave(self) -> None:
         """Close the session, then the program."""

@@ -96,16 +96,19 @@ def terminal_width() -> int | None:
 
 
 def json_line(value: dict[str, Any]) -> str:
-    """One JSON line."""
-    return json.dumps(finite(value), ensure_ascii=True)
+    """One JSON line; nothing in it can be seen by a terminal as more than text."""
+    return json.dumps(finite(value), ensure_ascii=True).replace("\x7f", "\\u007f")
 
 
 def write(*lines: str) -> None:
-    """Print what the terminal can show of it; that nobody reads any more stops nothing."""
+    """Print what the terminal can show of it; that nobody reads any more stops nothing.
+
+    A terminal acts on nothing that is in it.
+    """
     encoding = sys.stdout.encoding or "utf-8"
     try:
         for line in lines:
-            print(line.encode(encoding, "replace").decode(encoding), flush=True)
+            print(visible(line).encode(encoding, "replace").decode(encoding), flush=True)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

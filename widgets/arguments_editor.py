@@ -85,10 +85,14 @@ class ArgumentField(Vertical):
         if spec.kind == "boolean":
             return Checkbox(Content("yes"), value=self._first is True, compact=True)
         if spec.kind == "choice":
-            options = [(Content(visible(choice, keep="")), choice) for choice in spec.choices]
-            value = text if text in spec.choices else Select.NULL
-            return Select(options, prompt="choose one", value=value, allow_blank=True, compact=True)
-        return Field(visible(text, keep="\t"), compact=True)
+            return Select(
+                [(content(choice, keep=""), choice) for choice in spec.choices],
+                prompt="choose one",
+                value=text if text in spec.choices else Select.NULL,
+                allow_blank=True,
+                compact=True,
+            )
+        return Field(text, compact=True)
 
     def on_mount(self) -> None:
         """Show the label, and take note of what comes on the screen."""
@@ -145,8 +149,10 @@ class ArgumentField(Vertical):
     def show(self, parsed: tuple[object, str | None]) -> None:
         """Show whether the value is changed, and what is wrong with it."""
         _, problem = parsed
-        note = ("changed by you", "$mark-edited") if self.changed() else self.spec.described
-        self.query_one(".note", Static).update(Content.assemble(note))
+        note = content(self.spec.described, keep="")
+        if self.changed():
+            note = Content.styled("changed by you", "$mark-edited")
+        self.query_one(".note", Static).update(note)
         complaint = self.query_one(".complaint", Static)
         complaint.update(content(problem or ""))
         complaint.display = problem is not None
@@ -227,6 +233,7 @@ class ArgumentsEditor(VerticalScroll, can_focus=False):
         self._validate_all = validate
         self._read = read
         self._change_timer: Timer | None = None
+        self._refused: str | None = None
         self._told: dict[str, Any] | None = self._agent_arguments
         self.border_title = Content(visible(title, keep=""))
         self.border_subtitle = Content("Ctrl+S run · Ctrl+R reset · Ctrl+G editor · Esc back")
@@ -280,6 +287,7 @@ class ArgumentsEditor(VerticalScroll, can_focus=False):
             return
         for field in self.query(ArgumentField):
             field.show(field.value())
+        self._refused = None
         if self._change_timer is not None:
             self._change_timer.stop()
         self._change_timer = self.set_timer(0.15, self._tell)
@@ -307,6 +315,7 @@ class ArgumentsEditor(VerticalScroll, can_focus=False):
             problem = UNCHANGED
         if problem is None:
             problem = self._unread()
+        self._refused = problem
         self._complain(problem)
         if problem is None:
             self.post_message(self.Submitted(self, arguments))
@@ -329,7 +338,7 @@ class ArgumentsEditor(VerticalScroll, can_focus=False):
     def _tell(self) -> None:
         arguments, problem = self.arguments()
         unreadable = any(field.value()[1] for field in self.query(ArgumentField))
-        self._complain(None if unreadable else problem)
+        self._complain(None if unreadable else problem or self._refused)
         if unreadable:
             self._told = None
             self.post_message(self.Unreadable(self))

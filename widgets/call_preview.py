@@ -33,7 +33,7 @@ class CallPreview:
         return title if title.startswith(name) else f"{name} {title}".rstrip()
 
     @property
-    def target(self) -> str:
+    def changed_file(self) -> str:
         """The file that would be changed, where the heading names it in another way."""
         path = visible(self.path or "", keep="")
         named = self.heading == path or self.heading.endswith(f" {path}")

@@ -15,6 +15,7 @@ from textual.message import Message
 from textual.widgets import Static
 
 from .chart_data import ChartLine, ChartSeries, Drawing, figure, value_at
+from .sanitise import visible
 
 if TYPE_CHECKING:
     from .chart_plots import SeriesPlot
@@ -100,13 +101,19 @@ def series_title(
 ) -> Content:
     """Name the series and its key, and say the last values or those at ``x``."""
     key = f"{number} " if number <= 9 else ""
-    parts: list[tuple[str, str]] = [(key, "bold $primary"), (series.title, "bold")]
+    parts: list[tuple[str, str]] = [
+        (key, "bold $primary"),
+        (visible(series.title, keep=""), "bold"),
+    ]
     for line in series.lines:
         value = _shown_value(line, x)
-        name = f" {line.name}" if len(series.lines) > 1 else ""
-        sign = f"{line.marker or '─'}" if len(series.lines) > 1 else ""
-        parts += [(f"  {sign}{name} " if name else "  ", f"${line.colour}"), (value, "bold")]
-    parts.append((f" {series.unit}" if series.unit else "", "$quiet"))
+        name = f" {visible(line.name, keep='')}" if len(series.lines) > 1 else ""
+        sign = visible(line.marker or "─", keep="") if len(series.lines) > 1 else ""
+        parts += [
+            (f"  {sign}{name} " if name else "  ", f"${visible(line.colour)}"),
+            (value, "bold"),
+        ]
+    parts.append((f" {visible(series.unit, keep='')}" if series.unit else "", "$quiet"))
     parts += _budget_words(series, x)
     if log:
         parts.append((_log_words(series, drawn=drawn), "$text-warning"))

@@ -40,7 +40,7 @@ class Choice:
     ``runs`` marks a command that Enter may send as it is.
     """
 
-    shown: Content
+    offered: Content
     text: str
     replaces: int
     runs: bool = False
@@ -80,7 +80,7 @@ class CompletionList(OptionList, can_focus=False):
         self.display = bool(choices)
         self.clear_options()
         if choices:
-            self.add_options([Option(choice.shown) for choice in choices])
+            self.add_options([Option(choice.offered) for choice in choices])
             self.highlighted = 0
 
     def move(self, direction: int) -> None:

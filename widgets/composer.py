@@ -21,9 +21,11 @@ from typing_extensions import override
 
 from ..themes.syntax import SyntaxTheme
 from .field import act_at_once
-from .sanitise import original, prose, visible
+from .sanitise import content, original, prose, visible
 
 LONGEST_HIGHLIGHTED = 60_000
+LONGEST_PASTE = 200_000
+"""The characters of a paste beyond which none of it is taken."""
 
 
 @dataclass
@@ -41,6 +43,19 @@ class EditorRequested(Message):
 def unix_lines(text: str) -> str:
     """Give a pasted text line feeds for whatever ends its lines."""
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def fits(area: TextArea, text: str) -> bool:
+    """Say whether a pasted text is one that a box can take, and tell the user if it is not."""
+    if len(text) <= LONGEST_PASTE:
+        return True
+    area.notify(
+        f"That paste has {len(text):,} characters, of which {LONGEST_PASTE:,} fit. Put it into a "
+        "file and name the file instead.",
+        severity="warning",
+        markup=False,
+    )
+    return False
 
 
 def suffix_of(language: str | None) -> str:
@@ -103,7 +118,7 @@ class Composer(TextArea):
     ) -> None:
         super().__init__(
             prose(text),
-            placeholder=Content(placeholder),
+            placeholder=content(placeholder),
             highlight_cursor_line=False,
             name=name,
             id=id,
@@ -158,8 +173,16 @@ class Composer(TextArea):
     async def _on_paste(self, event: events.Paste) -> None:
         event.prevent_default()
         event.stop()
-        if not self.read_only:
-            self.replace(prose(unix_lines(event.text)), *self.selection)
+        self._insert_pasted(event.text)
+
+    @override
+    def action_paste(self) -> None:
+        """Insert what was copied inside the program."""
+        self._insert_pasted(self.app.clipboard)
+
+    def _insert_pasted(self, text: str) -> None:
+        if not self.read_only and fits(self, text):
+            self.replace(prose(unix_lines(text)), *self.selection)
 
 
 class CodeArea(TextArea):
@@ -277,5 +300,13 @@ class CodeArea(TextArea):
     async def _on_paste(self, event: events.Paste) -> None:
         event.prevent_default()
         event.stop()
-        if not self.read_only:
-            self.replace(visible(unix_lines(event.text), keep="\n\t"), *self.selection)
+        self._insert_pasted(event.text)
+
+    @override
+    def action_paste(self) -> None:
+        """Insert what was copied inside the program."""
+        self._insert_pasted(self.app.clipboard)
+
+    def _insert_pasted(self, text: str) -> None:
+        if not self.read_only and fits(self, text):
+            self.replace(visible(unix_lines(text), keep="\n\t"), *self.selection)

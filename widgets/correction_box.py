@@ -21,7 +21,7 @@ from textual.widgets import Static, TextArea
 from typing_extensions import override
 
 from .composer import Composer
-from .sanitise import one_line, visible
+from .sanitise import content, one_line, visible
 
 EMPTY = "Say what to do instead; an empty correction teaches nothing."
 CHIPS: tuple[str, ...] = (
@@ -69,7 +69,8 @@ class Chips(Widget, can_focus=True):
             chips: list[Content] = []
             for index in row:
                 chosen = self.has_focus and index == self.cursor
-                chip = Content.styled(f"[{self._phrases[index][0]}]", "reverse" if chosen else "")
+                label = f"[{visible(self._phrases[index][0], keep='')}]"
+                chip = Content.styled(label, "reverse" if chosen else "")
                 chips.append(chip.stylize(Style.from_meta({"chip": index})))
             rows.append(Content(" ").join(chips))
         return Content("\n").join(rows)
@@ -79,7 +80,7 @@ class Chips(Widget, can_focus=True):
         rows: list[list[int]] = [[]]
         used = 0
         for index, (label, _) in enumerate(self._phrases):
-            size = cell_len(label) + 3
+            size = cell_len(visible(label, keep="")) + 3
             if rows[-1] and used + size - 1 > width:
                 rows.append([])
                 used = 0
@@ -153,10 +154,10 @@ class CorrectionBox(Vertical):
     ) -> None:
         super().__init__(name=name, id=id, classes=classes)
         self._suggestion = suggestion.strip() if suggestion else ""
-        self._phrases = [(visible(chip, keep=""), chip) for chip in chips]
+        self._phrases = [(chip, chip) for chip in chips]
         if self._suggestion:
             self._phrases.append(("the last error", self._suggestion))
-        self.border_title = Content(title)
+        self.border_title = content(title)
         self.border_subtitle = Content("Enter send · Ctrl+J new line · Tab phrases · Esc back")
 
     def compose(self) -> ComposeResult:

@@ -333,12 +333,11 @@ class DiffView(Widget):
         row = pair.left
         if row is not None and row.kind == "fold":
             opens = " · x opens" if _opens(row) else ""
-            words = f"{' ' * (self._digits - 1)}⋯ {row.hidden} unchanged lines{opens}"
+            words = f"{' ' * (self._digits - 1)}⋯ {row.hidden:,} unchanged lines{opens}"
             return [self._painter.paint_words(Content(words), width, "fold")]
         if self._is_split(width) or row is None:
             return paint_split(self._painter, pair, self._digits, width)
-        numbers = "".join(f"{number or '':>{self._digits}} " for number in (row.old, row.new))
-        return self._painter.paint(row, numbers, width)
+        return self._painter.paint(row, (row.old, row.new), self._digits, width)
 
     def _highlight(self) -> None:
         """Colour the lines of both sides; those of long files come a little later."""

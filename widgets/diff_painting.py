@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.segment import Segment
 from textual.content import Content, Span
 from textual.highlight import highlight
@@ -14,13 +16,12 @@ from .cells import cut_points
 from .diff_rows import Row, split_lines
 from .languages import language_of_path
 from .painting import TextRow, component_style, paint, wrapped
-from .sanitise import HARMLESS, LOOKALIKE, mark_of
+from .sanitise import shown_row
 
 Colours = tuple[list[Content], list[Content]]
 
 SIGNS = {"added": "+", "removed": "-", "context": " ", "fold": " "}
 SIGN_WIDTH = 2
-TAB = 4
 # Beyond this many characters Pygments, which reads about 200 kB a second, is spared the work.
 LONGEST_HIGHLIGHTED = 300_000
 ENDING_MARKS = {"\r\n": "⟨CR⟩⟨LF⟩", "\n": "⟨LF⟩", "\r": "⟨CR⟩"}
@@ -57,8 +58,9 @@ class RowPainter:
         text = _display(row)[0] + self._ending(row)
         return wrapped(text, cut_points(text, max(1, room)), gutter)
 
-    def paint(self, row: Row, numbers: str, width: int) -> list[Strip]:
-        """Paint a row after its numbers, wrapped to the width."""
+    def paint(self, row: Row, lines: Sequence[int | None], digits: int, width: int) -> list[Strip]:
+        """Paint a row after its line numbers, wrapped to the width."""
+        numbers = "".join(f"{line:>{digits}d} " if line else " " * (digits + 1) for line in lines)
         base = self.style(row.kind)
         body = self._coloured(row)
         starts = cut_points(body.plain, max(1, width - len(numbers) - SIGN_WIDTH))
@@ -118,7 +120,7 @@ def highlight_lines(text: str, path: str) -> list[Content]:
     """Give the lines of a text as they are shown, with syntax colours."""
     if not text or len(text) > LONGEST_HIGHLIGHTED:
         return []
-    shown = "\n".join(_expand(line.text, False)[0] for line in split_lines(text))
+    shown = "\n".join(shown_row(line.text, changed=False)[0] for line in split_lines(text))
     coloured = highlight(shown, language=language_of_path(path, text), theme=SyntaxTheme)
     return coloured.split("\n", allow_blank=True)
 
@@ -128,47 +130,7 @@ def _display(row: Row) -> tuple[str, list[int] | None]:
     if row.kind != "added" and len(row.text) > LONGEST_UNWRITTEN:
         # Nothing of it would be written, so that it need not be read to its end.
         left_out = len(row.text) - LONGEST_UNWRITTEN
-        text, offsets = _expand(row.text[:LONGEST_UNWRITTEN], changed)
+        text, offsets = shown_row(row.text[:LONGEST_UNWRITTEN], changed=changed)
         ends = [len(text)] * left_out
         return f"{text} … {left_out} more characters", [*(offsets or range(len(text) + 1)), *ends]
-    return _expand(row.text, changed)
-
-
-def _expand(text: str, changed: bool) -> tuple[str, list[int] | None]:
-    """Give a line as it is shown and, where that moved characters, each one's new offset.
-
-    Tabs are spaces up to the next tab stop. On changed rows tabs are arrows and spaces at the
-    end are dots, so that a change of white space can be seen. What the text itself has of these
-    signs is marked there, so that two changes never look the same.
-    """
-    if HARMLESS.fullmatch(text):
-        if changed and text.endswith(" "):
-            text = text.rstrip(" ").ljust(len(text), "·")
-        return text, None
-    shown: list[str] = []
-    offsets = [0]
-    end = len(text.rstrip(" ·")) if changed else len(text)
-    for at, character in enumerate(text):
-        if character == "\t":
-            size = TAB - offsets[-1] % TAB
-            mark = "→" + " " * (size - 1) if changed else " " * size
-        elif at >= end and character == " ":
-            mark = "·"
-        elif (
-            (changed and character == "→" and _like_a_tab(text, at, offsets[-1]))
-            or character == "⟵"
-            or (at >= end and character == "·")
-            or (character == "⟨" and LOOKALIKE.match(text, at))
-        ):
-            mark = f"⟨U+{ord(character):04X}⟩"
-        else:
-            mark = mark_of(character)
-        shown.append(mark)
-        offsets.append(offsets[-1] + len(mark))
-    return "".join(shown), offsets
-
-
-def _like_a_tab(text: str, at: int, column: int) -> bool:
-    """Say whether an arrow and what follows would look like a tab."""
-    spaces = TAB - column % TAB - 1
-    return at + 1 == len(text) or text.startswith(" " * spaces, at + 1)
+    return shown_row(row.text, changed=changed)

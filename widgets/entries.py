@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
+from markdown_it import MarkdownIt
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -97,7 +98,7 @@ class AssistantEntry(Markdown, ShowsRecord):
     """
 
     def __init__(self, text: str = "") -> None:
-        super().__init__(prose(text) or None, open_links=False)
+        super().__init__(prose(text) or None, open_links=False, parser_factory=_parser)
         self._stream: MarkdownStream | None = None
         self._last = text[-1:]
 
@@ -129,6 +130,11 @@ class AssistantEntry(Markdown, ShowsRecord):
         if self._stream is not None:
             stream, self._stream = self._stream, None
             await stream.stop()
+
+
+def _parser() -> MarkdownIt:
+    """Textual's parser, but what is written as ``&#x202e;`` is shown so and not decoded."""
+    return MarkdownIt("gfm-like").disable("entity")
 
 
 class Fold(Widget, can_focus=True):
@@ -321,7 +327,9 @@ class LessonCard(Vertical, ShowsRecord, can_focus=True):
 
     def _head(self) -> Content:
         record = self._record
-        mark, word, style = LESSON_MARKS.get(record.outcome, ("·", record.outcome, "$foreground"))
+        mark, word, style = LESSON_MARKS.get(
+            record.outcome, ("·", one_line(record.outcome, 40), "$foreground")
+        )
         parts: list[tuple[str, str]] = [(f"{mark} {word}", f"bold {style}")]
         if record.reason:
             reason = one_line(record.reason, 400)

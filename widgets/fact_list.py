@@ -10,7 +10,7 @@ from textual.reactive import reactive
 from textual.widget import Widget
 from typing_extensions import override
 
-from .sanitise import content
+from .sanitise import content, visible
 
 Rows = tuple[tuple[str, str], ...]
 GAP = 2
@@ -45,6 +45,6 @@ class FactList(Widget):
         for name, text in self.rows:
             words = content(text.strip()).wrap(max(NARROWEST, width - column))
             for number, line in enumerate(words):
-                head = name if number == 0 else ""
+                head = visible(name, keep="") if number == 0 else ""
                 lines.append(Content.assemble((f"{head:<{column}}", "$quiet"), line))
         return lines

@@ -11,6 +11,9 @@ from typing_extensions import override
 
 from .sanitise import original, visible
 
+LONGEST_PASTE = 10_000
+"""The characters of a paste in which a line is looked for."""
+
 
 async def act_at_once(widget: Widget, event: events.Key) -> bool:
     """Run what a key is bound to, in a widget or in the box around it; say whether it is.
@@ -29,6 +32,23 @@ async def act_at_once(widget: Widget, event: events.Key) -> bool:
 class Field(Input):
     """An Input that holds text in its visible form; ``meant`` gives it back as it was meant."""
 
+    def __init__(
+        self,
+        value: str = "",
+        *,
+        placeholder: str = "",
+        select_on_focus: bool = True,
+        compact: bool = False,
+        id: str | None = None,
+    ) -> None:
+        super().__init__(
+            visible(value, keep=""),
+            placeholder=visible(placeholder, keep=""),
+            select_on_focus=select_on_focus,
+            compact=compact,
+            id=id,
+        )
+
     @property
     def meant(self) -> str:
         """The text, control characters included."""
@@ -36,7 +56,7 @@ class Field(Input):
 
     def put(self, text: str) -> None:
         """Replace the text."""
-        self.value = visible(text, keep="\t")
+        self.value = visible(text, keep="")
 
     async def _on_key(self, event: events.Key) -> None:
         await act_at_once(self, event)
@@ -45,6 +65,14 @@ class Field(Input):
     def _on_paste(self, event: events.Paste) -> None:
         event.prevent_default()
         event.stop()
-        lines = event.text.replace("\r", "\n").split("\n")
+        self._insert_pasted(event.text)
+
+    @override
+    def action_paste(self) -> None:
+        """Insert what was copied inside the program."""
+        self._insert_pasted(self.app.clipboard)
+
+    def _insert_pasted(self, text: str) -> None:
+        lines = text[:LONGEST_PASTE].replace("\r", "\n").split("\n")
         line = next((line for line in lines if line.strip()), "")
-        self.replace(visible(line, keep="\t"), *self.selection)
+        self.replace(visible(line, keep=""), *self.selection)

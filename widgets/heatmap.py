@@ -185,7 +185,7 @@ class Heatmap(ScrollView, can_focus=True):
         rows: list[TextRow] = []
         ended = True
         for line in self._lines:
-            text = "".join(piece.text for piece in line)
+            text = "".join(piece.glyphs for piece in line)
             rows.append(TextRow(text.removesuffix(NEWLINE), goes_on=not ended))
             ended = text.endswith(NEWLINE)
         return selected_text(rows, selection)
@@ -340,7 +340,7 @@ class Heatmap(ScrollView, can_focus=True):
             style = self._level_style(level)
             if piece.token == self.cursor:
                 style += component_style(self, "heatmap--cursor").rich_style
-            segments.append(Segment(piece.text, style))
+            segments.append(Segment(piece.glyphs, style))
         return Strip(segments).extend_cell_length(width, base).crop(0, width)
 
     def _level_style(self, level: int) -> RichStyle:

@@ -9,36 +9,42 @@ from rich.cells import cell_len
 
 from .cells import cut_points
 from .heatmap_scale import INSTEAD, NEWLINE
-from .sanitise import visible
+from .sanitise import Shown, visible
 
 
 class Piece(NamedTuple):
     """A part of a token on one line; ``wanted`` marks the teacher's token beside the student's."""
 
     token: int
-    text: str
+    text: Shown
     start: int
     width: int
     wanted: bool = False
+
+    @property
+    def glyphs(self) -> Shown:
+        """What is painted: the text, which is in its visible form."""
+        return self.text
 
 
 Line = list[Piece]
 
 
-def token_text(text: str) -> str:
+def token_text(text: str) -> Shown:
     """Give a token as it is shown; newlines stay visible and break the line."""
     if text.isascii() and text.isprintable():
-        return text
-    return visible(text.replace("\t", "→"), keep="\n").replace("\n", f"{NEWLINE}\n")
+        return Shown(text)
+    marked = visible(text.replace("\t", "→"), keep="\n")
+    return Shown(marked.replace("\n", f"{NEWLINE}\n"))
 
 
-def wanted_text(text: str) -> str:
+def wanted_text(text: str) -> Shown:
     """Give a teacher's token as it is shown after the student's; it never breaks the line."""
-    return INSTEAD + (token_text(text).replace("\n", "") or "∅")
+    return Shown(INSTEAD + (token_text(text).replace("\n", "") or "∅"))
 
 
 def lay_out(
-    texts: Iterable[str], width: int, wanted: Mapping[int, str] | None = None
+    texts: Iterable[Shown], width: int, wanted: Mapping[int, Shown] | None = None
 ) -> list[Line]:
     """Break tokens into lines of a width; ``wanted`` are texts that follow a token.
 
@@ -50,9 +56,9 @@ def lay_out(
             layout.put(token, text)
             continue
         before, newline, after = text.partition("\n")
-        layout.put(token, before)
+        layout.put(token, Shown(before))
         layout.put(token, wanted[token], wanted=True)
-        layout.put(token, newline + after)
+        layout.put(token, Shown(newline + after))
     return layout.lines
 
 
@@ -64,7 +70,7 @@ class _Layout:
         self.lines: list[Line] = [[]]
         self.used = 0
 
-    def put(self, token: int, text: str, *, wanted: bool = False) -> None:
+    def put(self, token: int, text: Shown, *, wanted: bool = False) -> None:
         """Append a text, which may hold newlines."""
         for number, part in enumerate(text.split("\n") if "\n" in text else (text,)):
             if number:
@@ -75,7 +81,7 @@ class _Layout:
             if size > self.width:
                 self._cut(token, part, wanted)
             elif part:
-                self.lines[-1].append(Piece(token, part, self.used, size, wanted))
+                self.lines[-1].append(Piece(token, Shown(part), self.used, size, wanted))
                 self.used += size
 
     def _cut(self, token: int, part: str, wanted: bool) -> None:
@@ -86,7 +92,7 @@ class _Layout:
                 self._new_line()
             cut = part[start:end]
             self.used = cell_len(cut)
-            self.lines[-1].append(Piece(token, cut, 0, self.used, wanted))
+            self.lines[-1].append(Piece(token, Shown(cut), 0, self.used, wanted))
 
     def _new_line(self) -> None:
         self.lines.append([])

@@ -363,7 +363,7 @@ class ProposalPanel(ArmedPanel):
 
     def _heading(self) -> str:
         """Give the heading for the title; what does not fit there stands above the call."""
-        heading, target = self._preview.heading, self._preview.target
+        heading, target = self._preview.heading, self._preview.changed_file
         room = self.outer_size.width - 4 - (ROOM_FOR_REST if self.max_scroll_y > 0 else 0)
         fits = not self.outer_size.width or cell_len(heading) <= room
         where = ([] if fits else [heading]) + ([f"the file is {target}"] if target else [])

@@ -16,8 +16,12 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import lru_cache
+from typing import NewType
 
 from textual.content import Content
+
+Shown = NewType("Shown", str)
+"""A text in its visible form."""
 
 # fmt: off
 NAMES = [
@@ -39,6 +43,8 @@ MARK = re.compile(rf"⟨(?:U\+([0-9A-F]{{4,6}})|0x([0-9A-F]{{2}})|({_NAMES}))⟩
 LOOKALIKE = re.compile(rf"⟨(?=U\+|0x|(?:{_NAMES})⟩)")
 SUSPECT = re.compile(rf"({LOOKALIKE.pattern})|[^\x20-\x7e]")
 HARMLESS = re.compile(r"[\n\x20-\x7e]*")
+
+TAB = 4
 
 # An emoji may be followed by these; they change its look, not its meaning.
 JOINERS = frozenset("\ufe0e\ufe0f\u200d")
@@ -140,3 +146,43 @@ def one_line(text: str, limit: int = 200) -> str:
     """Make one visible line of a text, cut at ``limit`` characters."""
     line = " ".join(text[: limit * 2].split())
     return visible(line if len(line) <= limit else line[: limit - 1] + "…")
+
+
+def shown_row(text: str, *, changed: bool) -> tuple[str, list[int] | None]:
+    """Give a line of a diff as it is shown and, where that moved characters, each one's new offset.
+
+    Tabs are spaces up to the next tab stop. On changed rows tabs are arrows and spaces at the
+    end are dots, so that a change of white space can be seen. What the text itself has of these
+    signs is marked there, so that two changes never look the same.
+    """
+    if HARMLESS.fullmatch(text):
+        if changed and text.endswith(" "):
+            text = text.rstrip(" ").ljust(len(text), "·")
+        return text, None
+    shown: list[str] = []
+    offsets = [0]
+    end = len(text.rstrip(" ·")) if changed else len(text)
+    for at, character in enumerate(text):
+        if character == "\t":
+            size = TAB - offsets[-1] % TAB
+            mark = "→" + " " * (size - 1) if changed else " " * size
+        elif at >= end and character == " ":
+            mark = "·"
+        elif (
+            (changed and character == "→" and _like_a_tab(text, at, offsets[-1]))
+            or character == "⟵"
+            or (at >= end and character == "·")
+            or (character == "⟨" and LOOKALIKE.match(text, at))
+        ):
+            mark = f"⟨U+{ord(character):04X}⟩"
+        else:
+            mark = mark_of(character)
+        shown.append(mark)
+        offsets.append(offsets[-1] + len(mark))
+    return "".join(shown), offsets
+
+
+def _like_a_tab(text: str, at: int, column: int) -> bool:
+    """Say whether an arrow and what follows would look like a tab."""
+    spaces = TAB - column % TAB - 1
+    return at + 1 == len(text) or text.startswith(" " * spaces, at + 1)

@@ -75,7 +75,7 @@ def _filling(painter: RowPainter, row: Row | None, width: int, lines: int) -> li
 def _side(
     painter: RowPainter, row: Row | None, number: int | None, digits: int, width: int
 ) -> list[Strip]:
-    return [] if row is None else painter.paint(row, f"{number or '':>{digits}} ", width)
+    return [] if row is None else painter.paint(row, (number,), digits, width)
 
 
 def _halves(width: int) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from textual.reactive import reactive
 from textual.timer import Timer
 from textual.widget import Widget
 
-from .sanitise import one_line
+from .sanitise import one_line, visible
 
 STAGES: tuple[str, ...] = ("prepare", "gate", "snapshot", "step", "guard", "retry", "commit")
 Tone = Literal["success", "warning", "error", "plain"]
@@ -70,7 +70,7 @@ class LessonStages(Widget):
     ) -> None:
         super().__init__(name=name, id=id, classes=classes)
         self._stages = tuple(stages)
-        self._hint = hint
+        self._hint = visible(hint, keep="")
         self._clock = clock
         self._began = 0.0
         self._title = ""
@@ -147,17 +147,17 @@ class LessonStages(Widget):
 
     def _head(self, width: int, title: str, words: str, room: int = ROOM) -> Content:
         """Give title, bar, words, time and key on one line; long words are cut."""
-        title, clock = one_line(title, 40), f"{self.elapsed:.1f} s"
-        fixed = sum(len(part) + 2 for part in (title, clock, self._hint) if part)
+        named, clock = one_line(title, 40), f"{self.elapsed:.1f} s"
+        fixed = sum(len(part) + 2 for part in (named, clock, self._hint) if part)
         # The words come and go; the bar keeps its size, so that it only grows.
-        size = max(NARROWEST_BAR, min(WIDEST_BAR, width - len(title) - room))
-        words = one_line(words, max(1, width - fixed - size - 2)) if words else ""
+        size = max(NARROWEST_BAR, min(WIDEST_BAR, width - len(named) - room))
+        said = one_line(words, max(1, width - fixed - size - 2)) if words else ""
         done = round(self._progress * size)
         return Content.assemble(
-            (f"{title}  " if title else "", "bold"),
+            (f"{named}  " if named else "", "bold"),
             (DONE * done, "$primary"),
             (LEFT * (size - done), "$quiet"),
-            f"  {words}" if words else "",
+            f"  {said}" if said else "",
             (f"  {clock}  {self._hint}", "$quiet"),
         ).truncate(width, ellipsis=True)
 
@@ -183,7 +183,7 @@ class LessonStages(Widget):
                 sign, style = CURRENT, "bold $primary"
             else:
                 sign, style = WAITING, "$quiet"
-            found.append(Content.styled(f"{sign} {stage}", style))
+            found.append(Content.styled(f"{sign} {visible(stage, keep='')}", style))
         return found
 
     def _tick(self) -> None:

@@ -121,7 +121,7 @@ def right_part(bar: StatusBar, width: int) -> Content:
     if width >= NARROW and (bar.model or bar.engine):
         names = [bar.engine, bar.model] if width >= WIDE else [bar.model or bar.engine]
         parts.append(" ".join(one_line(name, 40) for name in names if name))
-    parts.append(f"{bar.lessons} lesson{'' if bar.lessons == 1 else 's'}")
+    parts.append(f"{bar.lessons:,} lesson{'' if bar.lessons == 1 else 's'}")
     if width >= WIDE and bar.context_used is not None:
         parts.append(f"context {bar.context_used:.0%}")
     rest = Content.styled(" · ".join(parts), "$quiet")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Container
 from typing import Any
 
 from ...training.protocol import ToolCall
-from ..store.rules import RuleFile, RulesUnreadable, identity
+from ..store.rules import Rule, RuleFile, RulesUnreadable, identity
+from ..workspace.secret_names import looks_secret
+from ..workspace.workspace import MissingError, Workspace, WorkspaceError
 
 READ_ONLY_RULE = "read-only tools inside the repository (auto_approve_readonly)"
 SAME_CALL_LIMIT = 3
@@ -22,8 +25,11 @@ def pattern(call: ToolCall) -> str:
     return f"{call.name}({shown})"
 
 
-def spelled_out(call: ToolCall) -> str:
-    """The call on several lines: a text of many lines as these lines, nothing left open."""
+def spelled_out(call: ToolCall, terms: str | None = None) -> str:
+    """The call on several lines: a text of many lines as these lines, nothing left open.
+
+    ``terms`` say behind which boundary it is to run, as long as there is that one.
+    """
     lines = [call.name]
     for name, value in sorted(call.arguments.items()):
         if isinstance(value, str) and "\n" in value.rstrip("\n"):
@@ -33,13 +39,62 @@ def spelled_out(call: ToolCall) -> str:
             lines += [f"  │ {line}" for line in value.removesuffix("\n").split("\n")]
         else:
             lines.append(f"  {name} = {json.dumps(value, ensure_ascii=False, sort_keys=True)}")
+    lines += [f"under these terms only: {terms}"] if terms is not None else []
     return "\n".join(lines)
+
+
+class ReadingFreely:
+    """Which read-only calls need no question: inside the repository, and of nothing secret.
+
+    What was denied once stays asked for, under whatever name it is reached.
+    """
+
+    def __init__(self, tools: Container[str], workspace: Workspace | None) -> None:
+        self._tools = tools
+        self._workspace = workspace
+        self._denied: set[str] = set()
+
+    def covers(self, call: ToolCall) -> bool:
+        """Say whether a call may run without a question."""
+        if call.name not in self._tools:
+            return False
+        place = self._place(call)
+        if place is None or looks_secret(place):
+            return False
+        return not any(_within(place, each) or _within(each, place) for each in self._denied)
+
+    def deny(self, call: ToolCall) -> None:
+        """Ask from now on about every way to what a call would have read."""
+        if call.name in self._tools:
+            self._denied.add(self._place(call) or ".")
+
+    def allow(self, call: ToolCall) -> None:
+        """Take back a denial of what a call reads."""
+        self._denied.discard(self._place(call) or ".")
+
+    def _place(self, call: ToolCall) -> str | None:
+        """Give what a call reads below the root, links followed; None where that leads out."""
+        path = str(call.arguments.get("path", "."))
+        if self._workspace is None:
+            return path
+        try:
+            return self._workspace.real_path(path)
+        except MissingError:
+            return self._workspace.relative(path)
+        except (WorkspaceError, OSError):
+            return None
+
+
+def _within(path: str, folder: str) -> bool:
+    return folder in (".", path) or path.startswith(f"{folder}/")
 
 
 class ApprovalController:
     """The rules of one session, and those of the repository that hold for good.
 
-    A call that was denied is not covered by one again until the user allows it anew.
+    A rule covers a call with the same tool and arguments, to the character, that would run under
+    the same terms: not one that was allowed behind a sandbox where there is none now. A call
+    that was denied is not covered by one again until the user allows it anew.
     """
 
     def __init__(
@@ -48,16 +103,17 @@ class ApprovalController:
         read_only_tools: Container[str],
         auto_approve_readonly: bool,
         rules: RuleFile | None = None,
+        workspace: Workspace | None = None,
     ) -> None:
-        self._read_only_tools = read_only_tools
         self._auto_approve_readonly = auto_approve_readonly
+        self._reading = ReadingFreely(read_only_tools, workspace)
         self._rules = rules
-        self._allowed: dict[str, ToolCall] = {}
+        self._allowed: dict[str, Rule] = {}
         self._denied: set[str] = set()
         self._last = ""
         self._in_a_row = 0
 
-    def rule_for(self, call: ToolCall) -> str | None:
+    def rule_for(self, call: ToolCall, terms: str | None = None) -> str | None:
         """Name the rule that approves the call, or None when the user must.
 
         A call that comes again and again asks, so that a model in a loop cannot run on.
@@ -65,26 +121,31 @@ class ApprovalController:
         same = identity(call)
         if same in self._denied or (same == self._last and self._in_a_row >= SAME_CALL_LIMIT):
             return None
-        if same in self._allowed:
+        kept = self._allowed.get(same)
+        if kept is not None and kept.terms == terms:
             return f"allowed for this session: {pattern(call)}"
-        if any(identity(kept) == same for kept in self._for_good()):
+        if any(identity(rule.call) == same and rule.terms == terms for rule in self._for_good()):
             return f"allowed for good: {pattern(call)}"
-        if self._auto_approve_readonly and call.name in self._read_only_tools:
+        if self._auto_approve_readonly and self._reading.covers(call):
             return READ_ONLY_RULE
         return None
 
-    def allow(self, call: ToolCall, *, for_good: bool = False) -> str | None:
+    def allow(
+        self, call: ToolCall, *, for_good: bool = False, terms: str | None = None
+    ) -> str | None:
         """Remember exactly this call; say what went wrong with keeping it for good."""
         same = identity(call)
+        rule = Rule(call, time.time(), terms)
         self._denied.discard(same)
+        self._reading.allow(call)
         if for_good and self._rules is not None:
             try:
-                self._rules.add(call)
+                self._rules.add(call, terms)
             except (OSError, RulesUnreadable) as error:
-                self._allowed[same] = call
+                self._allowed[same] = rule
                 return f"The rule holds for this session only. {_reason(error)}"
             return None
-        self._allowed[same] = call
+        self._allowed[same] = rule
         return None
 
     def deny(self, call: ToolCall) -> str | None:
@@ -92,6 +153,7 @@ class ApprovalController:
         same = identity(call)
         self._allowed.pop(same, None)
         self._denied.add(same)
+        self._reading.deny(call)
         return self._forget_for_good(call)
 
     def ran(self, call: ToolCall) -> None:
@@ -109,7 +171,7 @@ class ApprovalController:
         except RulesUnreadable as error:
             return str(error)
         words = [f"for good: {pattern(rule.call)}" for rule in kept]
-        words += [f"this session: {pattern(call)}" for call in self._allowed.values()]
+        words += [f"this session: {pattern(rule.call)}" for rule in self._allowed.values()]
         if not words:
             return "No call runs by a rule of yours yet; a on a call makes one."
         lines = [f"{number}. {text}" for number, text in enumerate(words, 1)]
@@ -119,18 +181,18 @@ class ApprovalController:
 
     def forget(self, number: int) -> str:
         """Remove the rule with this number and say so."""
-        calls = [*self._for_good(), *self._allowed.values()]
-        if not 1 <= number <= len(calls):
+        rules = [*self._for_good(), *self._allowed.values()]
+        if not 1 <= number <= len(rules):
             return f"There is no rule {number}; /rules lists them."
-        call = calls[number - 1]
+        call = rules[number - 1].call
         # A call may be allowed both ways; forgetting it once must be enough.
         self._allowed.pop(identity(call), None)
         problem = self._forget_for_good(call)
         return problem or f"Asks again from now on: {pattern(call)}"
 
-    def _for_good(self) -> list[ToolCall]:
+    def _for_good(self) -> list[Rule]:
         try:
-            return [rule.call for rule in self._rules.read()] if self._rules else []
+            return self._rules.read() if self._rules else []
         except RulesUnreadable:
             return []
 

@@ -154,15 +154,13 @@ class SessionController:
         log_to(self._paths.app_log)
         self.repository = await asyncio.to_thread(inspect, self.folder)
         if not self.repository.git:
-            self._present(
-                Notice(
-                    f"{self.repository.root} is not a git repository; git cannot bring files back."
-                )
-            )
+            root = self.repository.root
+            self._present(Notice(f"{root} is not a git repository; git cannot bring files back."))
         self._approval = ApprovalController(
             read_only_tools={name for name, tool in registry.TOOLS.items() if tool.read_only},
             auto_approve_readonly=self.settings.auto_approve_readonly,
             rules=RuleFile(self._paths.rules(self.repository.key, self.repository.root)),
+            workspace=Workspace(self.repository.root),
         )
         self._engine = EngineController(
             settings=self.settings,

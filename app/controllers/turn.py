@@ -264,7 +264,7 @@ class TurnController:
             text=text,
             retry=retry,
         )
-        rule = self._approval.rule_for(call)
+        rule = self._approval.rule_for(call, proposal.preview.terms)
         if rule is not None or not retry:
             # Only a retry that the user approves says what would have been right.
             self._unlearned = None
@@ -310,7 +310,8 @@ class TurnController:
         match decision:
             case Approve(always=always, for_good=for_good, shown=shown):
                 if always and _as_shown(proposal, decision):
-                    self._tell(self._approval.allow(proposal.call, for_good=for_good))
+                    terms = proposal.preview.terms
+                    self._tell(self._approval.allow(proposal.call, for_good=for_good, terms=terms))
                 await self._run(proposal, shown or proposal.sha256)
             case Deny(correction=correction):
                 self._tell(self._approval.deny(proposal.call))

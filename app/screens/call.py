@@ -47,9 +47,9 @@ class CallReader(VerticalScroll, can_focus=True, can_focus_children=False):
 
     def compose(self) -> ComposeResult:
         """Lay out what is wrong with the call above what it would do."""
-        target = self._preview.target
+        target = self._preview.changed_file
         where = self._preview.heading + (f"\nthe file is {target}" if target else "")
-        yield Static(content(where), classes="where")
+        yield Static(Content(where), classes="where")
         if self._preview.problem:
             yield Static(content(self._preview.problem, keep=""), classes="problem")
         yield preview_widget(self._preview, self._mode)

@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.css.query import QueryType
-from textual.geometry import Offset
 from textual.widget import Widget
-from typing_extensions import override
 
 from ...themes.names import THEME_NAMES
 from ...widgets.conversation import Conversation
@@ -34,6 +32,7 @@ from .copying import copied_text
 from .desk import DecisionDesk
 from .learning import LearningPanel
 from .outbox import Outbox
+from .selecting import SelectsWhatIsThere
 from .theming import choose_theme
 from .transcript import Transcript
 from .welcome import EmptyPage
@@ -46,7 +45,7 @@ TYPING_PAUSE = 1.0
 """Seconds without a key after which the user no longer counts as typing."""
 
 
-class ChatScreen(ChatState):
+class ChatScreen(SelectsWhatIsThere, ChatState):
     """Composes the widgets and passes what they say to the session."""
 
     HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 - declared so by Screen
@@ -350,12 +349,6 @@ class ChatScreen(ChatState):
         """A key that was meant for the screen in front must not decide about a call behind it."""
         for panel in self.query(ProposalPanel):
             panel.begin_quiet_time()
-
-    @override
-    def get_widget_and_offset_at(self, x: int, y: int) -> tuple[Widget | None, Offset | None]:
-        # A call that has just gone is where it was until the next frame; Textual would fail on it.
-        widget, offset = super().get_widget_and_offset_at(x, y)
-        return (None, None) if widget is not None and not widget.is_attached else (widget, offset)
 
     def write(self, text: str) -> None:
         """Put a text into the prompt, to be gone on with."""

@@ -11,6 +11,8 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from ...widgets.sanitise import content
+
 
 class ConfirmScreen(ModalScreen[bool]):
     """Asks once; only `y` means yes."""
@@ -30,15 +32,15 @@ class ConfirmScreen(ModalScreen[bool]):
 
     def __init__(self, title: str, words: Content, yes: str, no: str) -> None:
         super().__init__()
-        self._title, self._words = title, words
-        self._yes, self._no = yes, no
+        self._title, self._words = content(title), words
+        self._yes, self._no = content(yes), content(no)
 
     def compose(self) -> ComposeResult:
         """The question, and what each key does."""
         with VerticalScroll() as box:
             box.border_title = self._title
             box.border_subtitle = Content.assemble(
-                ("y", "bold $primary"), f" {self._yes} · ", ("n", "bold $primary"), f" {self._no}"
+                ("y", "bold $primary"), " ", self._yes, " · ", ("n", "bold $primary"), " ", self._no
             )
             yield Static(self._words)
 

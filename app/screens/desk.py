@@ -103,7 +103,7 @@ class DecisionDesk(SqueezeVertical):
         self._pending = asyncio.get_running_loop().create_future()
         panel = ProposalPanel(
             call_preview(proposal.call, proposal.preview),
-            always=spelled_out(proposal.call),
+            always=spelled_out(proposal.call, proposal.preview.terms),
             mode=self._mode,
             arm_delay=self._arm_delay,
             classes=GIVES_WAY,

@@ -14,7 +14,7 @@ from textual.widget import Widget
 from typing_extensions import override
 
 from ...training.protocol import Loaded, StepMetrics
-from ...widgets.sanitise import one_line
+from ...widgets.sanitise import content, one_line
 from ..controllers.metrics import LessonMark, Metrics
 
 if TYPE_CHECKING:
@@ -88,14 +88,14 @@ def _column(found: Sequence[Section], width: int) -> list[Content]:
     for title, rows in found:
         if lines:
             lines.append(Content())
-        lines.append(Content.styled(title, "bold $primary"))
+        lines.append(content(title, "bold $primary"))
         for name, value in rows:
             told = one_line(value, 400)
             # A long name beside a short value is no reason to move all values to the right.
             fits = len(name) + GAP + len(told) <= width
             label = f"{one_line(name, max(names, len(name) if fits else 0)):<{names}}"
             for piece in textwrap.wrap(told, max(8, width - names - GAP)) or [""]:
-                lines.append(Content.assemble((label + " " * GAP, "$quiet"), piece))
+                lines.append(Content.assemble((label + " " * GAP, "$quiet"), content(piece)))
                 label = " " * names
     return lines
 

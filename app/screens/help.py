@@ -14,6 +14,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from ...widgets.sanitise import content, visible
 from ..commands import COMMANDS
 from ..keys import groups
 
@@ -51,7 +52,7 @@ class HelpScreen(ModalScreen[None]):
             scroll.border_subtitle = "Esc closes"
             for title, lines in [*keys[:1], ("Commands", commands), *keys[1:]]:
                 if lines:
-                    yield Static(Content.styled(f"\n{title}", "bold $primary"))
+                    yield Static(content(f"\n{title}", "bold $primary"))
                     yield Static(_table(lines))
             yield Static(
                 Content(
@@ -72,5 +73,5 @@ def _table(rows: list[tuple[str, str]]) -> Table:
     table.add_column(max_width=LEFT, min_width=max(min(len(left), LEFT) for left, _ in rows))
     table.add_column(ratio=1)
     for left, right in rows:
-        table.add_row(Text(left, style="bold"), Text(right))
+        table.add_row(Text(visible(left), style="bold"), Text(visible(right)))
     return table

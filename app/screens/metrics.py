@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from ...widgets.chart_panel import ChartPanel
 from ...widgets.key_footer import KeyFooter
-from ...widgets.sanitise import one_line, visible
+from ...widgets.sanitise import content, one_line, visible
 from ..metrics_export import export_in_words
 from ..metrics_series import SERIES, Source, make_page
 from .figures import FiguresPage, sections
@@ -145,7 +145,7 @@ class MetricsScreen(Screen[None]):
         ]
         self.query_one("#tabs", Static).update(Content.assemble(*tabs))
         view = "" if figures else self._charts.words
-        self.query_one("#view", Static).update(Content(view), layout=False)
+        self.query_one("#view", Static).update(content(view), layout=False)
 
     # --- keys ---------------------------------------------------------------------------
 

@@ -153,7 +153,7 @@ def _parts(plan: Plan) -> Content:
         ("You changed these since:", plan.yours, "bold $text-warning"),
     )
     blocks = [
-        Content.assemble((head, style), "\n", Content(named(paths)))
+        Content.assemble(content(head, style), "\n", Content(named(paths)))
         for head, paths, style in heads
         if paths
     ]

@@ -9,6 +9,7 @@ from typing import Any
 from textual.app import App
 from textual.content import Content
 
+from ...widgets.sanitise import content
 from ..controllers.sessions import SessionsController
 from ..workspace.checkpoints import CheckpointError, Plan
 from .confirm import ConfirmScreen
@@ -38,7 +39,7 @@ async def _ask_about_files(
     try:
         plan = await asyncio.to_thread(sessions.plan, number)
     except (CheckpointError, OSError) as error:
-        words = Content(f"The files cannot be brought back ({error}).")
+        words = content(f"The files cannot be brought back ({error}).")
         alone = ConfirmScreen("rewind", words, "go back without them", "stay")
         return Answer(number) if await app.push_screen_wait(alone) else None
     choice = await app.push_screen_wait(RestoreScreen(plan)) if plan else "conversation"

@@ -18,7 +18,7 @@ from textual.widgets.option_list import Option
 from ...themes.names import AUTO
 from ...themes.palettes import ThemedApp
 from ...widgets.field import Field
-from ...widgets.sanitise import one_line
+from ...widgets.sanitise import content, one_line, original, visible
 from ..early import usual_config_file
 from ..settings import Settings, SettingsError, config_file_for, read_file
 from ..settings_file import SettingLine, change, lines
@@ -91,14 +91,14 @@ class SettingsScreen(Screen[None]):
         value = one_line(line.value, 60) or "–"
         # No colours: they could not be read on the marked line.
         style = "bold" if line.source != "default" else ""
-        parts: list[tuple[str, str]] = [(f"{line.name:<{width}}  {value}", style)]
+        parts: list[tuple[str, str]] = [(f"{visible(line.name):<{width}}  {value}", style)]
         written = in_file.get(line.name)
         if written is not None and str(written).lower() != line.value.lower():
             later = one_line(str(written), 30)
             later = later.lower() if isinstance(written, bool) else later
             parts.append((f" → {later} at the next start", "italic"))
         elif line.source != "default":
-            parts.append((f"  from the {line.source}", "italic"))
+            parts.append((f"  from the {visible(line.source)}", "italic"))
         return Content.assemble(*parts)
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
@@ -106,14 +106,16 @@ class SettingsScreen(Screen[None]):
         line = self._lines[event.option_index]
         allowed = f"\n{' · '.join(line.choices)}" if line.choices else ""
         by_hand = "" if line.editable else "\nChanged in the file, by hand."
-        self.query_one("#words", Static).update(one_line(line.words, WORDS) + allowed + by_hand)
+        words = one_line(line.words, WORDS) + visible(allowed) + by_hand
+        self.query_one("#words", Static).update(Content(words))
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """Ask for another value."""
         event.stop()
         line = self._lines[event.option_index]
         if not line.editable:
-            self.notify(f"{line.name} is changed in {self._target()}.", markup=False)
+            words = f"{line.name} is changed in {self._target()}."
+            self.notify(visible(words), markup=False)
             return
         self.app.push_screen(
             ValueScreen(line),
@@ -133,13 +135,12 @@ class SettingsScreen(Screen[None]):
         try:
             change(self._target(), name, text)
         except SettingsError as error:
-            self.notify(str(error), severity="error", markup=False)
+            self.notify(visible(str(error)), severity="error", markup=False)
             return
         if name == LIVE and isinstance(self.app, ThemedApp):
             self.app.use_theme(text or AUTO)
-        self.notify(
-            f"{name} is written to {self._target()}; it holds from the next start.", markup=False
-        )
+        words = f"{name} is written to {self._target()}; it holds from the next start."
+        self.notify(visible(words), markup=False)
         self.run_worker(self._fill(), group="settings", exclusive=True, description="list settings")
 
     def action_back(self) -> None:
@@ -172,11 +173,13 @@ class ValueScreen(ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         """The choices, or a field."""
         with Vertical() as box:
-            box.border_title = self._line.name
+            box.border_title = content(self._line.name)
             box.border_subtitle = "Enter writes · Esc back"
             yield Static(one_line(self._line.words, WORDS) + "\n", markup=False)
             if self._line.choices:
-                yield OptionList(*[Option(choice, id=choice) for choice in self._line.choices])
+                yield OptionList(
+                    *[Option(content(choice), id=choice) for choice in self._line.choices]
+                )
             else:
                 yield Field(self._line.value, placeholder="empty is the default")
 
@@ -187,7 +190,7 @@ class ValueScreen(ModalScreen[str | None]):
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Close with what was written."""
-        self.dismiss(event.value)
+        self.dismiss(original(event.value))
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """Close with the choice."""

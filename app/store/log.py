@@ -6,9 +6,20 @@ import logging
 from io import TextIOWrapper
 from pathlib import Path
 
+from typing_extensions import override
+
+from ..workspace.visible import visible
 from .paths import open_private_append
 
 PROGRAM = "continualcode_tui"
+
+
+class VisibleFormatter(logging.Formatter):
+    """Writes nothing that a terminal would act on where the log is read."""
+
+    @override
+    def format(self, record: logging.LogRecord) -> str:
+        return visible(super().format(record))
 
 
 class PrivateFileHandler(logging.FileHandler):
@@ -25,6 +36,6 @@ def log_to(path: Path) -> None:
         logger.removeHandler(handler)
         handler.close()
     handler = PrivateFileHandler(path, delay=True, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(VisibleFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)

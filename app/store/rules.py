@@ -26,10 +26,14 @@ class RulesUnreadable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Exactly this call runs without asking; ``since`` is when the user said so."""
+    """Exactly this call runs without asking; ``since`` is when the user said so.
+
+    ``terms`` say behind which boundary it was to run.
+    """
 
     call: ToolCall
     since: float
+    terms: str | None = None
 
 
 def identity(call: ToolCall) -> str:
@@ -56,12 +60,15 @@ class RuleFile:
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise self._unreadable() from error
 
-    def add(self, call: ToolCall) -> None:
-        """Keep a call, once; raises RulesUnreadable or OSError."""
+    def add(self, call: ToolCall, terms: str | None = None) -> None:
+        """Keep a call, once, under its newest terms; raises RulesUnreadable or OSError."""
+        new = Rule(call, time.time(), terms)
         with self._alone():
             rules = self.read()
-            if all(identity(rule.call) != identity(call) for rule in rules):
-                self._write([*rules, Rule(call, time.time())])
+            others = [rule for rule in rules if identity(rule.call) != identity(new.call)]
+            known = [rule for rule in rules if rule not in others]
+            if [rule.terms for rule in known] != [new.terms]:
+                self._write([*others, new])
 
     def remove(self, call: ToolCall) -> bool:
         """Drop a call and say whether it was there; raises RulesUnreadable or OSError."""
@@ -76,7 +83,12 @@ class RuleFile:
 
     def _write(self, rules: list[Rule]) -> None:
         entries = [
-            {"tool": rule.call.name, "arguments": rule.call.arguments, "since": rule.since}
+            {
+                "tool": rule.call.name,
+                "arguments": rule.call.arguments,
+                "terms": rule.terms,
+                "since": rule.since,
+            }
             for rule in rules
         ]
         write_private(self.path, json.dumps({"rules": entries}, indent=1).encode("ascii"))
@@ -97,4 +109,5 @@ class RuleFile:
 
 def _rule(entry: dict[str, Any]) -> Rule:
     call = ToolCall(name=entry["tool"], arguments=entry["arguments"])
-    return Rule(call, float(entry["since"]))
+    terms = entry.get("terms")
+    return Rule(call, float(entry["since"]), terms if isinstance(terms, str) else None)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..sandbox.launch import Launch
+from ..workspace.secret_names import looks_secret
 from ..workspace.visible import visible_path
 from ..workspace.workspace import Workspace, WorkspaceError
 from .base import OutputSink, Preview, ToolResult, describe, failure, quoted
@@ -70,7 +71,7 @@ class Grep:
         pattern, path = arguments["pattern"], arguments.get("path", ".")
         try:
             _check(pattern)
-            files = await asyncio.to_thread(_files, path, workspace)
+            files, kept_back = await asyncio.to_thread(_files, path, workspace)
         except WorkspaceError as error:
             return failure(str(error))
         job = {
@@ -84,7 +85,11 @@ class Grep:
             finished = await self._search(job)
         except OSError as error:
             return failure(f"the search could not be started: {error.strerror}")
-        return _answer(pattern, finished, self.timeout)
+        result = _answer(pattern, finished, self.timeout)
+        if not kept_back:
+            return result
+        note = f"[not searched, because secret by name unless named as path: {kept_back} files]"
+        return ToolResult(ok=result.ok, output=f"{result.output}\n{note}")
 
     async def _search(self, job: Mapping[str, Any]) -> Finished:
         with tempfile.TemporaryFile() as file:
@@ -106,10 +111,13 @@ def _check(pattern: str) -> None:
         raise WorkspaceError("the pattern is empty; name what to search for")
 
 
-def _files(path: str, workspace: Workspace) -> list[str]:
+def _files(path: str, workspace: Workspace) -> tuple[list[str], int]:
+    """Give what to search, and how many files are not searched unless they are named."""
     if not workspace.is_folder(path):
-        return [workspace.relative(path)]
-    return files_below(workspace.real_path(path), workspace)
+        return [workspace.relative(path)], 0
+    found = files_below(workspace.real_path(path), workspace)
+    searched = [name for name in found if not looks_secret(name)]
+    return searched, len(found) - len(searched)
 
 
 def _answer(pattern: str, finished: Finished, timeout: float) -> ToolResult:
