@@ -97,6 +97,10 @@ class SnapshotStore:
             )
             return
         with contextlib.suppress(OSError):  # what cannot be swept today is swept tomorrow
+            for pointer in (CURRENT, GOOD, PINNED):
+                path = self.folder / pointer
+                if path.is_dir() and not path.is_symlink():  # which no file can take the place of
+                    path.rename(path.with_name(f"{pointer}.damaged-{uuid.uuid4().hex[:8]}"))
             for where in ("*.tmp-*", "snapshots/*.tmp-*", "snapshots/*/*.tmp-*"):
                 for stale in list(self.folder.glob(where)):
                     _remove(stale)
@@ -361,7 +365,7 @@ class SnapshotStore:
             if self._line() == new and old is not None:
                 with contextlib.suppress(OSError):
                     replace_durably(path, old)
-            if old is not None and self._line() == old:
+            if self._line() == old:
                 raise
             self.read_only = (
                 f"{self.folder} cannot be written ({error.strerror}), and whether the last change "

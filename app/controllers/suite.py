@@ -189,7 +189,9 @@ class SuiteController:
                 return
 
     def _cannot_forget(self, record: LessonRecord) -> str | None:
-        if record.standing in NOT_IN_ADAPTER or record.result is None:
+        # A learned lesson may be without its result: its snapshot was taken up after a crash.
+        unknown = record.result is None and record.standing != "learned"
+        if record.standing in NOT_IN_ADAPTER or unknown:
             return "The adapter does not hold this lesson; there is nothing to forget."
         if self._engine.loaded is not None and self._engine.loaded.snapshot is None:
             return "The adapter has learned nothing; there is nothing to forget."

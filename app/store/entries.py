@@ -126,9 +126,13 @@ class UnknownEntry(ValueError):
         self.number = number
 
 
-def encode(number: int, entry: Entry) -> bytes:
-    """Make the line of an entry."""
-    body = entry.model_dump_json().encode()
+def to_json(entry: Entry) -> bytes:
+    """An entry without its number; ValueError where it holds what JSON cannot carry."""
+    return entry.model_dump_json().encode()
+
+
+def line_of(number: int, body: bytes) -> bytes:
+    """Make the line of an entry that is JSON already."""
     return b'{"seq":%d,"crc":"%08x","entry":%s}\n' % (number, _checksum(number, body), body)
 
 

@@ -31,7 +31,8 @@ from .entries import (
     SwitchedEntry,
     UndoneEntry,
     decode,
-    encode,
+    line_of,
+    to_json,
 )
 from .paths import make_private_folder, sweep_temporaries, sync_folder, write_private
 from .records import LessonRecord, Records
@@ -39,6 +40,7 @@ from .records import LessonRecord, Records
 __all__ = ["Journal", "JournalError", "LessonRecord"]
 
 ONLY_LOOKED_AT = "The journal is only looked at."
+HALF_A_CHARACTER = "The lesson could not be written, because its text holds half a character."
 MOST_NAMED = 3
 _BLOCK = 1 << 20
 
@@ -61,7 +63,7 @@ class Journal:
         self.read_only: str | None = None
         self.notices: list[str] = []
         self._records = Records()
-        self._unwritten: list[Entry] = []
+        self._unwritten: list[tuple[Entry, bytes]] = []
         self._number = 0
         self._descriptor = -1
         if look:
@@ -80,7 +82,7 @@ class Journal:
         waiting = self._unwritten
         self._begin(look=False)
         with contextlib.suppress(JournalError):
-            for entry in waiting:
+            for entry, _ in waiting:
                 self._add(entry)
 
     # --- reading ------------------------------------------------------------------------
@@ -248,14 +250,18 @@ class Journal:
         self._records.take_up(entry, saved=False)
         if self.read_only is not None:
             raise JournalError(self.read_only)
-        self._unwritten.append(entry)
+        try:
+            body = to_json(entry)
+        except ValueError:
+            raise JournalError(HALF_A_CHARACTER) from None
+        self._unwritten.append((entry, body))
         self._flush()
 
     def _flush(self) -> None:
         """Write what is not on disk yet, in its order."""
         while self._unwritten:
-            entry = self._unwritten[0]
-            self._write(encode(self._number + 1, entry))
+            entry, body = self._unwritten[0]
+            self._write(line_of(self._number + 1, body))
             self._number += 1
             del self._unwritten[0]
             self._records.mark_saved(entry)

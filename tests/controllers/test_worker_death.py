@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import resource
 import signal
@@ -267,3 +268,50 @@ async def test_a_disk_that_is_full_costs_no_correction(stage: Stage) -> None:
     records = stage.journal().lessons()
     assert [record.lesson.correction for record in records] == ["remember me", "again"]
     assert [record.standing for record in records] == ["in_context_only", "learned"]
+
+
+async def test_a_result_that_ends_the_journal_is_told(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither written nor cut back: from then on the journal is only read."""
+    stage.write_script(completions=[WRITE, "Done."])
+    session = stage.session()
+    assert await session.start()
+    stage.decisions = [Deny("use edit_lines")]
+    real, calls = os.fsync, []
+
+    def refuse(descriptor: int) -> None:
+        if session._journal is not None and descriptor == session._journal._descriptor:
+            calls.append(descriptor)
+            if len(calls) > 2:  # the lesson and the attempt are written, the result is not
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    await session.submit("go")
+    monkeypatch.undo()
+    assert any("could not be written" in event.text for event in stage.seen(Notice))
+    await session.close()
+    session = stage.session()
+    assert await session.start()
+    assert session.lessons()[0].standing == "learned"
+    await session.close()
+
+
+async def test_the_journal_is_taken_up_when_the_other_program_has_ended(stage: Stage) -> None:
+    stage.write_script(completions=[WRITE, "Done."], sample=[{"die": True}])
+    session = stage.session()
+    assert await session.start()
+    (path,) = stage.data.glob("lessons/*/*/journal.jsonl")
+    await session.close()
+    other = Journal(path)
+    session = stage.session()
+    assert await session.start()
+    assert session._journal is not None
+    assert session._journal.read_only is not None
+    other.close()
+    stage.decisions = [Deny("use edit_lines")]
+    await session.submit("go")  # its worker dies, and the next one may write
+    assert any("can be written again" in event.text for event in stage.seen(Notice))
+    await session.close()
+    assert [record.standing for record in stage.journal().lessons()] == ["learned"]

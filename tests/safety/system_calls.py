@@ -61,16 +61,17 @@ class SystemCalls:
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Meet the calls that are made meanwhile."""
-        with ExitStack() as stack:
-            for name in (*READING, *WRITING):
-                real = getattr(os, name)
-                stack.enter_context(mock.patch.object(os, name, self._met(name, real)))
-            flock = self._met("flock", fcntl.flock)
-            stack.enter_context(mock.patch.object(fcntl, "flock", flock))
-            stack.enter_context(mock.patch.object(os, "close", self._close))
-            yield
-        if self.dead:
-            for handle in list(self._handles):
+        try:
+            with ExitStack() as stack:
+                for name in (*READING, *WRITING):
+                    real = getattr(os, name)
+                    stack.enter_context(mock.patch.object(os, name, self._met(name, real)))
+                flock = self._met("flock", fcntl.flock)
+                stack.enter_context(mock.patch.object(fcntl, "flock", flock))
+                stack.enter_context(mock.patch.object(os, "close", self._close))
+                yield
+        finally:
+            for handle in list(self._handles) if self.dead else ():
                 self._close(handle)  # as the kernel does, which gives the locks back as well
 
     def _close(self, handle: int) -> None:

@@ -275,6 +275,22 @@ def test_forgetting_that_was_restored_leaves_everything_as_it_was(path: Path) ->
     assert (repr(reopened(path).lessons()), reopened(path).learned) == (before, learned)
 
 
+def test_a_lesson_that_came_while_forgetting_was_open_is_kept(path: Path) -> None:
+    """The adapter goes back to before it; what the user said stays, and can be learned again."""
+    fill(path, 2)
+    journal = Journal(path)
+    journal.add_forgetting("l0", "000002-abc")
+    journal.add_lesson(lesson("new"))
+    journal.add_result(result("new"))
+    journal.add_lesson(lesson("newer"))
+    journal.add_restored("l0")
+    journal.close()
+    again = reopened(path)
+    standings = {record.lesson.id: record.standing for record in again.lessons()}
+    assert standings == {"l0": "learned", "l1": "learned", "new": "undone", "newer": "pending"}
+    assert again.learned == ("l0", "l1")
+
+
 def test_a_forgotten_lesson_stays_in_the_journal(path: Path) -> None:
     fill(path, 2)
     journal = Journal(path)

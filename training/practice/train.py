@@ -342,7 +342,7 @@ class Trainer:
 
     def _load(self) -> None:
         out = self.settings.out
-        state: dict[str, Any] = torch.load(out / "state.pt", weights_only=False)
+        state: dict[str, Any] = torch.load(out / "state.pt", weights_only=True)
         self.model.load_state_dict(Qwen3ForCausalLM.from_pretrained(out).state_dict())
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
