@@ -94,7 +94,8 @@ class Scene:
     def sandbox(self, kind: Kind = "bwrap", **more: object) -> Sandbox:
         """A sandbox with this kind of boundary, whether it has been proved or not."""
         need(kind)
-        sandbox = Sandbox(data_dir=self.data, environ=self.environment, **more)  # pyright: ignore
+        given = {"data_dir": self.data, "environ": self.environment, **more}
+        sandbox = Sandbox(**given)  # pyright: ignore
         sandbox.gate = Gate(kind, binary=shutil.which("bwrap"))
         return sandbox
 

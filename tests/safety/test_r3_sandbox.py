@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -255,6 +256,42 @@ async def test_the_network_opens_for_one_command_and_nothing_else_does(scene: Sc
         assert not (scene.outside / "new").exists()
         assert not (scene.repo / ".git" / "hooks" / "y").exists()
         assert "it worked" not in (await scene.run(command)).output
+
+
+@contextmanager
+def serving(name: str, folder: Path) -> Iterator[None]:
+    """A program that listens at a socket file which it names from its own folder."""
+    program = (
+        "import socket, sys; s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen();"
+        "print('ready', flush=True); s.accept()"
+    )
+    server = subprocess.Popen(
+        [sys.executable, "-c", program, name], cwd=folder, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert server.stdout is not None
+        assert server.stdout.readline() == "ready\n"
+        yield
+    finally:
+        server.kill()
+        server.communicate()
+
+
+async def test_a_socket_with_a_relative_name(scene: Scene) -> None:
+    """The kernel lists it without its folder, so every program's folder is looked into."""
+    (scene.repo / "deep").mkdir()
+    command = f"{PYTHON} -c {shlex.quote(PROBE)} unix deep/s 0"
+    with serving("deep/s", scene.repo):
+        assert "it worked" not in (await scene.run(command)).output
+        assert "it worked" in scene.run_unguarded(command)
+
+
+async def test_the_runtime_folder_is_empty(scene: Scene) -> None:
+    (scene.outside / "bus").write_text(KEY)
+    command = f"cat {scene.outside}/bus"
+    assert KEY in (await scene.run(command)).output
+    sandbox = scene.sandbox(environ={**scene.environment, "XDG_RUNTIME_DIR": str(scene.outside)})
+    assert KEY not in (await scene.run(command, sandbox=sandbox)).output
 
 
 async def test_a_machine_socket_is_refused_even_with_the_network(scene: Scene) -> None:
