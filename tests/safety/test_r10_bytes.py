@@ -8,6 +8,7 @@ a change by somebody else is never lost, however late it comes.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import json
 import os
@@ -99,7 +100,7 @@ def files(draw: st.DrawFn) -> tuple[str, list[str], list[str], int, int, list[st
 
 
 @given(files())
-@settings(max_examples=200)
+@settings(max_examples=100)
 def test_only_the_addressed_lines_change(
     tmp_path_factory: pytest.TempPathFactory,
     file: tuple[str, list[str], list[str], int, int, list[str]],
@@ -242,12 +243,10 @@ def test_a_change_in_the_last_moment_is_put_back(
 
     monkeypatch.setattr(replace, "exchange", late)
     workspace = Workspace(tmp_path)
-    if guarded:
-        with pytest.raises(WorkspaceError, match="changed"):
-            workspace.write_bytes("f.txt", b"new\n", before=b"mine\n")
-    elif change is not made_a_folder:  # which no rename replaces
+    lost = not guarded and change is not made_a_folder  # which no rename replaces
+    with contextlib.nullcontext() if lost else pytest.raises(WorkspaceError):
         workspace.write_bytes("f.txt", b"new\n", before=b"mine\n")
-    assert (look(file) == theirs[0]) is guarded
+    assert (look(file) != theirs[0]) is lost
     assert not list(tmp_path.glob(".continualcode-*"))
 
 

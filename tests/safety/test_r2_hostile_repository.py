@@ -1,11 +1,13 @@
 """R2: opening a hostile repository executes nothing.
 
-0 marks of 26 traps, each of which is first seen to leave its mark on a careless program.
+0 marks of 26 traps, each of which is first seen to leave its mark on a careless program, and is
+still armed afterwards.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import subprocess
@@ -17,17 +19,16 @@ from continualcode_tui.app.agent.system_prompt import read_prompt
 from continualcode_tui.app.external_editor import EditorFailed, command_for
 from continualcode_tui.app.settings import SettingsError, load_settings
 from continualcode_tui.app.tools import registry
-from continualcode_tui.app.tools.bash import shell
 from continualcode_tui.app.workspace.checkpoints import Checkpoints, make_plan
+from continualcode_tui.app.workspace.programs import find_shell
 from continualcode_tui.app.workspace.repository import find_root, inspect, list_files, sweep
 from continualcode_tui.app.workspace.safe_git import find_git
 from continualcode_tui.app.workspace.workspace import Workspace
-from continualcode_tui.training.client import default_worker_command, worker_environment
+from continualcode_tui.training.client import default_worker_command
 from continualcode_tui.training.protocol import ToolCall
+from continualcode_tui.training.surroundings import worker_environment
 
 from .traps import TRAPS, Hostile, Trap
-
-READ_ONLY = ("status", "ls-files", "rev-parse", "rev-list")
 
 
 @pytest.fixture
@@ -36,10 +37,15 @@ def hostile(tmp_path: Path) -> Hostile:
 
 
 def set_up(hostile: Hostile, trap: Trap, patch: pytest.MonkeyPatch) -> None:
+    """Arm a trap, and give the environment what it needs of a careless user."""
     trap.arm(hostile)
     patch.chdir(hostile.root)
+    patch.setenv("HOME", str(hostile.marks.parent))
+    known = {"root": hostile.root, "PATH": os.environ["PATH"]}
+    known["PYTHONPATH"] = os.environ.get("PYTHONPATH", "")
     for name, value in trap.environment.items():
-        patch.setenv(name, value.format(root=hostile.root, PATH=os.environ["PATH"]))
+        patch.setenv(name, value.format(**known))
+    hostile.wipe()
 
 
 def open_everything(hostile: Hostile, data: Path, start: str = ".") -> None:
@@ -67,23 +73,18 @@ def open_everything(hostile: Hostile, data: Path, start: str = ".") -> None:
     now = checkpoints.files(checkpoints.take())
     assert checkpoints.restore(make_plan(then, now, now)) == []
     for name in ("bash", "git"):
-        found = shell(root) if name == "bash" else find_git(root)
+        found = find_shell(root) if name == "bash" else find_git(root)
         assert found is not None
-        assert os.path.isabs(found)
-        assert not Path(found).is_relative_to(hostile.root)
-    try:
-        (editor, *_) = command_for({})
-    except EditorFailed:
-        pass
-    else:
-        assert not Path(editor).is_relative_to(hostile.root)
-    load_settings([f"data_dir={data}"])
+        subprocess.run([found, "--version"], check=True, stdout=subprocess.DEVNULL)
+    with contextlib.suppress(EditorFailed):
+        subprocess.run([*command_for({}), "--version"], check=False, stdout=subprocess.DEVNULL)
     start_the_worker()
 
 
 def start_the_worker() -> None:
-    """The worker's interpreter in its environment, from the folder of the data."""
-    worker = [*default_worker_command()[:2], "-c", "import pydantic, tomllib"]
+    """The interpreter of the worker that the settings name, in its environment."""
+    command = load_settings([]).worker_argv() or default_worker_command()
+    worker = [*command[:2], "-c", "import pydantic, git, jsonschema"]
     subprocess.run(worker, env=worker_environment(), check=True, cwd="/")
 
 
@@ -93,25 +94,37 @@ def test_there_are_at_least_fifteen() -> None:
 
 @pytest.mark.parametrize("name", TRAPS)
 def test_a_trap_is_not_stepped_into(
-    hostile: Hostile, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trap = TRAPS[name]
+    with pytest.MonkeyPatch.context() as patch:
+        twin = Hostile(tmp_path / "twin")
+        set_up(twin, trap, patch)
+        trap.step(twin)
+        assert twin.marked()  # a careless program steps into it
+    hostile = Hostile(tmp_path / "real")
     set_up(hostile, trap, monkeypatch)
-    hostile.wipe()
     open_everything(hostile, tmp_path / "data", trap.start)
     assert hostile.marked() == []
     trap.step(hostile)
-    assert hostile.marked()  # the trap does work
+    assert hostile.marked()  # it was armed all the time
 
 
-def test_no_step_before_either(
-    hostile: Hostile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_program_imports_nothing_of_the_repository(
+    hostile: Hostile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All traps of git's own settings at once, with marks counted over every git call there is."""
-    for name in ("core.fsmonitor", "a hook", "filter.clean", "filter.process", "core.pager"):
-        set_up(hostile, TRAPS[name], monkeypatch)
-    open_everything(hostile, tmp_path / "data")
+    set_up(hostile, TRAPS["Python modules"], monkeypatch)
+    app = [sys.executable, "-m", "continualcode_tui.app"]
+    for arguments in (["--version"], ["exec", "go", "engine=nonsense"], ["lessons"]):
+        done = subprocess.run([*app, *arguments], capture_output=True, text=True, check=False)
+        assert "Traceback" not in done.stderr
+    worker = subprocess.run(
+        [*app, "worker"], input="", capture_output=True, text=True, check=False, timeout=60
+    )
+    assert '"ready"' in worker.stdout
     assert hostile.marked() == []
+    TRAPS["Python modules"].step(hostile)
+    assert hostile.marked() == ["git"]
 
 
 # --- whose repository it is ---------------------------------------------------------------
@@ -191,13 +204,32 @@ async def test_agents_md_is_text_with_its_invisible_characters_shown(hostile: Ho
 
 # --- the whole program --------------------------------------------------------------------
 
+ALONE = (
+    # What takes the place of the repository or of an object in it, or another trap's setting,
+    # and a module that the user's own PYTHONPATH starts before any program can object.
+    "core.sshCommand", "an ext:: remote", "remote.uploadpack", "a .git file", "a bare repository",
+    "core.hooksPath", "GIT_CONFIG_COUNT", "sitecustomize",
+)  # fmt: skip
+
+
+def environment_of(hostile: Hostile, home: Path) -> dict[str, str]:
+    ours = [path for path in (os.environ.get("PYTHONPATH"),) if path]
+    return {
+        **os.environ,
+        "PATH": f"bin:.:{hostile.root}/bin:{os.environ['PATH']}",
+        "PYTHONPATH": os.pathsep.join([*ours, ".", str(hostile.root / "lib")]),
+        "HOME": str(home),
+        "XDG_DATA_HOME": str(home / "share"),
+        "HF_HUB_OFFLINE": "1",
+    }
+
 
 @pytest.mark.slow
 def test_the_whole_program_steps_into_none(hostile: Hostile, tmp_path: Path) -> None:
-    """`exec` with all the traps at once: a proposal, a denial, a lesson, an approval."""
-    together = [name for name in TRAPS if name not in ALONE]
-    for name in together:
-        TRAPS[name].arm(hostile)
+    """`exec` with the traps all together: a proposal, a denial, a lesson, an approval."""
+    together = [trap for name, trap in TRAPS.items() if name not in ALONE]
+    for trap in together:
+        trap.arm(hostile)
     (hostile.root / "calc.py").write_text("def add(a, b):\n    return a + b\n")
     test = "from calc import add\n\n\ndef test_add():\n    assert add(2, 2) == 5\n"
     (hostile.root / "test_calc.py").write_text(test)
@@ -206,33 +238,46 @@ def test_the_whole_program_steps_into_none(hostile: Hostile, tmp_path: Path) -> 
         {"decision": "deny", "correction": "use edit_lines; don't overwrite"},
         {"decision": "approve"},
     ]
-    environment = {
-        **os.environ,
-        "PATH": f"bin:.:{hostile.root}/bin:{os.environ['PATH']}",
-        "PYTHONPATH": os.pathsep.join(
-            [*filter(None, [os.environ.get("PYTHONPATH")]), ".", str(hostile.root / "lib")]
-        ),
-        "HOME": str(tmp_path),
-        "XDG_DATA_HOME": str(tmp_path / "share"),
-    }
-    # A sitecustomize that the user's own PYTHONPATH names runs before any program can object.
-    for site in (hostile.root / "lib").glob("*customize.py"):
-        site.unlink()
     command = [sys.executable, "-P", "-m", "continualcode_tui.app", "exec", "fix the test"]
     done = subprocess.run(
-        [*command, "--feedback", "-", "engine=practice"], cwd=hostile.root, env=environment,
-        input="".join(json.dumps(line) + "\n" for line in feedback),
-        capture_output=True, text=True, check=False, timeout=300,
+        [*command, "--feedback", "-", "engine=practice"], cwd=hostile.root,
+        env=environment_of(hostile, tmp_path), capture_output=True, text=True, check=False,
+        input="".join(json.dumps(line) + "\n" for line in feedback), timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert '"outcome": "learned"' in done.stdout, done.stdout
+    assert "== 4" in (hostile.root / "test_calc.py").read_text()
     assert hostile.marked() == []
-    for name in together:
-        TRAPS[name].step(hostile)
-    assert len(hostile.marked()) >= 15
+    for trap in together:
+        trap.step(hostile)
+    assert len(hostile.marked()) >= 10  # some of them take each other's place
 
 
-# Those that take the place of the repository or of an object, or need a variable of their own.
-ALONE = ("core.sshCommand", "an ext:: remote", "remote.uploadpack", "a .git file",
-         "a bare repository", "git on PATH", "git on a relative PATH", "bash on PATH",
-         "an editor on PATH", "GIT_CONFIG_COUNT", "core.hooksPath")  # fmt: skip
+@pytest.mark.slow
+@pytest.mark.parametrize("path", ["adapter", "adapter/adapter_model.bin",
+                                  "adapter/renamed.safetensors"])  # fmt: skip
+def test_no_pickle_is_taken_for_an_adapter(hostile: Hostile, tmp_path: Path, path: str) -> None:
+    TRAPS["pickled adapters"].arm(hostile)
+    command = [sys.executable, "-P", "-m", "continualcode_tui.app", "adapters", "import", path]
+    done = subprocess.run(
+        [*command, "engine=practice"], cwd=hostile.root, env=environment_of(hostile, tmp_path),
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "pickle" in done.stderr or "damaged" in done.stderr
+    assert hostile.marked() == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["model", "./model", "{root}/model"])
+def test_no_model_of_the_repository_runs(hostile: Hostile, tmp_path: Path, model: str) -> None:
+    """Not by a name that is also a folder here; nor its code or pickles where it is named whole."""
+    TRAPS["pickled adapters"].arm(hostile)
+    command = [sys.executable, "-P", "-m", "continualcode_tui.app", "exec", "go"]
+    done = subprocess.run(
+        [*command, "engine=local", f"model_name={model.format(root=hostile.root)}"],
+        cwd=hostile.root, env=environment_of(hostile, tmp_path),
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert hostile.marked() == []

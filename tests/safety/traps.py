@@ -28,11 +28,11 @@ class Hostile:
         (self.root / "calc.py").write_text("x = 2\n")
         self.commit("second")
 
-    def script(self, name: str, place: str = "tools") -> str:
-        """An executable in the repository; it goes on like ``cat``."""
+    def script(self, name: str, place: str = "tools", then: str = "exec /bin/cat") -> str:
+        """An executable in the repository that leaves a mark before it goes on."""
         path = self.root / place / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"#!/bin/sh\n/bin/touch '{self.marks}/{name}'\nexec /bin/cat\n")
+        path.write_text(f"#!/bin/sh\n/bin/touch '{self.marks}/{name}'\n{then}\n")
         path.chmod(0o755)
         return str(path)
 
@@ -195,18 +195,17 @@ def promise(hostile: Hostile, *pairs: str) -> None:
 
 
 def ssh(hostile: Hostile) -> None:
-    promise(
-        hostile, "remote.origin.url", "ssh://localhost/x", "core.sshCommand", hostile.script("ssh")
-    )
+    script = hostile.script("ssh", then="exit 1")
+    promise(hostile, "remote.origin.url", "ssh://localhost/x", "core.sshCommand", script)
 
 
 def extension(hostile: Hostile) -> None:
-    url = f"ext::{hostile.script('ext')}"
+    url = f"ext::{hostile.script('ext', then='exit 1')}"
     promise(hostile, "remote.origin.url", url, "protocol.ext.allow", "always")
 
 
 def upload_pack(hostile: Hostile) -> None:
-    script = hostile.script("upload")
+    script = hostile.script("upload", then="exit 1")
     promise(hostile, "remote.origin.url", str(hostile.root), "remote.origin.uploadpack", script)
 
 
@@ -247,14 +246,15 @@ def nested(hostile: Hostile) -> None:
 
 
 def program(name: str) -> Callable[[Hostile], None]:
-    return lambda hostile: [None, hostile.script(name, "bin")][0]  # type: ignore[func-returns-value]
+    def arm(hostile: Hostile) -> None:
+        hostile.script(name, "bin")
+
+    return arm
 
 
 def by_name(name: str) -> Callable[[Hostile], None]:
     def step(hostile: Hostile) -> None:
-        found = shutil.which(name)
-        assert found is not None
-        hostile.naive(found, "--version")
+        hostile.naive("/bin/sh", "-c", f"{name} --version")
 
     return step
 
@@ -310,6 +310,8 @@ def take_settings(hostile: Hostile) -> None:
 
 
 class _Marking:
+    """What leaves a mark when it is unpickled."""
+
     def __init__(self, path: Path) -> None:
         self.path = path
 
@@ -318,12 +320,22 @@ class _Marking:
 
 
 def pickles(hostile: Hostile) -> None:
-    adapter = hostile.root / "adapter"
-    adapter.mkdir()
-    for name in ("adapter_model.bin", "adapter_model.pt", "optimizer.pt"):
-        (adapter / name).write_bytes(pickle.dumps(_Marking(hostile.marks / "pickle")))
-    (adapter / "adapter_config.json").write_text('{"r": 1}')
-    shutil.copy(adapter / "adapter_model.bin", adapter / "renamed.safetensors")
+    """An adapter and a model whose weights run when they are loaded carelessly."""
+    data = pickle.dumps(_Marking(hostile.marks / "pickle"))
+    for folder in ("adapter", "model"):
+        (hostile.root / folder).mkdir()
+        for name in (
+            "adapter_model.bin",
+            "pytorch_model.bin",
+            "renamed.safetensors",
+            "optimizer.pt",
+        ):
+            (hostile.root / folder / name).write_bytes(data)
+    (hostile.root / "adapter" / "adapter_config.json").write_text('{"r": 1}')
+    (hostile.root / "model" / "config.json").write_text(
+        '{"model_type": "evil", "auto_map": {"AutoConfig": "evil.Evil"}}'
+    )
+    hostile.module("evil", "model")
 
 
 def unpickle(hostile: Hostile) -> None:
@@ -337,7 +349,7 @@ TRAPS: dict[str, Trap] = {
     "core.hooksPath": Trap(hooks_path, refresh),
     "filter.clean": Trap(clean, lambda hostile: hostile.naive("git", "diff")),
     "filter.process": Trap(process, lambda hostile: hostile.naive("git", "diff")),
-    "filter.smudge": Trap(smudge, lambda hostile: hostile.naive("git", "checkout", "big.txt", ".")),
+    "filter.smudge": Trap(smudge, lambda hostile: hostile.naive("git", "checkout", "--", ".")),
     "include.path": Trap(included, plain_status),
     "config.worktree": Trap(of_the_worktree, plain_status),
     "diff.external": Trap(external_diff, lambda hostile: hostile.naive("git", "diff")),
@@ -362,8 +374,8 @@ TRAPS: dict[str, Trap] = {
             "GIT_CONFIG_VALUE_0": "{root}/tools/variable",
         },
     ),
-    "Python modules": Trap(modules, import_as_module, {"PYTHONPATH": ".:{root}/lib"}),
-    "sitecustomize": Trap(site, start_python, {"PYTHONPATH": "{root}/lib"}),
+    "Python modules": Trap(modules, import_as_module, {"PYTHONPATH": ".:{root}/lib:{PYTHONPATH}"}),
+    "sitecustomize": Trap(site, start_python, {"PYTHONPATH": "{root}/lib:{PYTHONPATH}"}),
     "settings files": Trap(settings_files, take_settings),
     "pickled adapters": Trap(pickles, unpickle),
 }
