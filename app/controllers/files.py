@@ -17,6 +17,7 @@ from ..store.paths import make_private_folder, write_private
 from ..tools import registry
 from ..workspace.beneath import regular_files
 from ..workspace.checkpoints import CheckpointError, Checkpoints, Entry, Plan, make_plan
+from ..workspace.hard_links import TICK
 from ..workspace.workspace import Workspace, WorkspaceError
 
 _log = logging.getLogger(__name__)
@@ -77,7 +78,8 @@ class FilesController:
         # A command may change anything; of what the user did meanwhile the first snapshot tells.
         first = all(each.request != request for each in self._calls)
         only = bool(named)
-        before, began = await self._take(named, only=only and not first), time.time_ns()
+        before = await self._take(named, only=only and not first)
+        began = time.time_ns() - int(TICK * 1e9)
         try:
             yield
         finally:
