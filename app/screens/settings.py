@@ -135,11 +135,11 @@ class SettingsScreen(Screen[None]):
         except SettingsError as error:
             self.notify(str(error), severity="error", markup=False)
             return
+        since = "it holds from the next start"
         if name == LIVE and isinstance(self.app, ThemedApp):
             self.app.use_theme(text or AUTO)
-        self.notify(
-            f"{name} is written to {self._target()}; it holds from the next start.", markup=False
-        )
+            since = "it holds from now on"
+        self.notify(f"{name} is written to {self._target()}; {since}.", markup=False)
         self.run_worker(self._fill(), group="settings", exclusive=True, description="list settings")
 
     def action_back(self) -> None:
