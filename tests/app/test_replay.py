@@ -19,6 +19,7 @@ from continualcode_tui.app.store.display import (
 )
 from continualcode_tui.training.protocol import TokenReport
 from continualcode_tui.widgets.conversation import Conversation
+from continualcode_tui.widgets.heatmap import TokenCell
 from continualcode_tui.widgets.transcript_model import (
     AssistantRecord,
     CallRecord,
@@ -35,7 +36,10 @@ from .test_screen import running
 CALL = CallShown(tool="bash", title="ls", outcome="approved")
 RESULT = ResultShown(output="calc.py\n", ok=True, seconds=1.5)
 LESSON = LessonShown(lesson="a1", outcome="learned", reason="Learned.", correction="use rg")
-TOKEN = TokenReport(text="ls", advantage=-1.0, before=0.9, after=0.1)
+TOKEN = TokenReport(
+    text="ls", advantage=-1.0, before=0.9, after=0.1, teacher=0.0, teacher_token="rg"
+)
+CELL = TokenCell(text="ls", advantage=-1.0, before=0.9, after=0.1, teacher=0.0, teacher_token="rg")
 
 
 def test_everything_stands_there_as_it_did() -> None:
@@ -43,7 +47,8 @@ def test_everything_stands_there_as_it_did() -> None:
     stopped = OwnShown(command="top", shared=False, ok=False, words="stopped", seconds=3)
     records: list[Shown] = [
         own, UserShown(text="list"), WordsShown(text="I look."), CALL,
-        NoticeShown(text="The files could not be kept.", severity="warning"), stopped, RESULT, LESSON,
+        NoticeShown(text="The files could not be kept.", severity="warning"), stopped, RESULT,
+        LESSON,
     ]  # fmt: skip
     assert as_entries(records, {"a1": [TOKEN]}) == [
         CallRecord("!!", "true", "own", output="x", ok=True, seconds=0, note="exit 0"),
@@ -52,14 +57,8 @@ def test_everything_stands_there_as_it_did() -> None:
         CallRecord("bash", "ls", "approved", output="calc.py\n", ok=True, seconds=1.5),
         NoticeRecord("The files could not be kept.", "warning"),
         CallRecord("!", "top", "stopped", ok=True, seconds=3),
-        LessonRecord("learned", "Learned.", "use rg", tokens=(as_cell(),)),
+        LessonRecord("learned", "Learned.", "use rg", tokens=(CELL,)),
     ]
-
-
-def as_cell():  # noqa: ANN201 - whatever the heatmap takes
-    (entry,) = as_entries([LESSON], {"a1": [TOKEN]})
-    assert isinstance(entry, LessonRecord)
-    return entry.tokens[0]
 
 
 def test_a_call_during_which_the_program_ended_was_cut_short() -> None:

@@ -331,14 +331,14 @@ async def hold_with_a_change(stage: Stage, digit: int) -> str:
 
 
 async def test_only_what_no_listed_session_can_go_back_to_is_pruned(stage: Stage) -> None:
-    subprocess.run(["git", "init", "-q", "-b", "main"], cwd=stage.folder, check=True)
+    commit_all(stage.folder)
     test = stage.folder / "test_calc.py"
     completions: list[str] = []
     for digit in (6, 7):
         content = TEST.replace("5", str(digit))
         completions += [call("write", path="test_calc.py", content=content), "Done."]
     stage.write_script(completions=completions)
-    deleted, listed = [await hold_with_a_change(stage, digit) for digit in (6, 7)]
+    listed, deleted = [await hold_with_a_change(stage, digit) for digit in (6, 7)]
     (store,) = stage.data.glob("checkpoints/*/*")
     for path in store.rglob("*"):
         if path.is_file():
@@ -355,6 +355,6 @@ async def test_only_what_no_listed_session_can_go_back_to_is_pruned(stage: Stage
     assert await session.start(listed)
     assert session.sessions is not None
     assert len(list(store.glob("objects/??/*"))) < before
-    await session.rewind(0, session.sessions.plan(0))
-    assert test.read_text() == TEST.replace("5", "6")
+    await session.rewind(0, session.sessions.plan(0), yours=True)
+    assert test.read_text() == TEST
     await session.close()
