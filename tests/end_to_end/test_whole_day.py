@@ -227,7 +227,7 @@ def edit_and_see_that_run(day: Day) -> None:
 def look_at_the_figures(day: Day) -> None:
     at = day.at
     day.command("/metrics", "by step", "Loss")
-    at.press("]")
+    at.press("x")
     at.wait("by lesson", 15)
     at.press("l")
     at.wait("· log", 15)
@@ -243,17 +243,14 @@ def look_at_the_lessons(day: Day) -> None:
     at.press("down")
     at.press("enter")
     at.wait(lambda text: "2 lessons" in text and INSTALL in text, 15)
-    for seen in ("token by token", "before the lesson", "figures"):
-        for _ in range(12):
-            if seen in at.text:
-                break
-            at.press("pagedown")
-            at.settle()
-        assert seen in at.text, at.text
     at.press("m")
-    at.wait("change in probability", 15)
+    at.wait(lambda text: "change in probability" in text and "token by token" in text, 15)
     at.press("m")
-    at.wait("pnpm", 15)
+    at.wait("teacher's token", 15)
+    at.press("end")
+    at.wait("guard KL", 15)
+    at.press("pageup")
+    at.wait("after the lesson", 15)
     at.press("escape")
     at.wait("proof: bash pnpm", 15)
 
