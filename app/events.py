@@ -136,6 +136,21 @@ class ToolFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnCommandRan:
+    """A shell command of the user's own ended, which the screen has shown as it ran.
+
+    ``output`` is as much as is kept of what it printed.
+    """
+
+    command: str
+    shared: bool
+    output: str
+    ok: bool
+    words: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class LessonStarted:
     """A lesson is in the journal and goes to the worker; ``attempt`` counts from 1."""
 
@@ -242,6 +257,7 @@ AgentEvent = (
     | ProposalDecided
     | ToolOutput
     | ToolFinished
+    | OwnCommandRan
     | LessonStarted
     | LessonStage
     | LessonStep

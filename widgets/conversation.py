@@ -33,12 +33,7 @@ from .transcript_model import (
     UserRecord,
     with_output,
 )
-from .transcript_window import Geometry, Pin, Window, plan, tail
-
-# Rows that an entry is thought to take until some have been measured.
-FIRST_GUESS = 3.0
-# Entries that arrive faster than they can be laid out: the older ones are let go unseen.
-MOST_WAITING = 80
+from .transcript_window import FIRST_GUESS, MOST_WAITING, Geometry, Pin, Window, plan, tail
 
 
 class _WindowLayout(StreamLayout):
@@ -298,6 +293,11 @@ class Conversation(VerticalScroll, can_focus=True):
     ) -> None:
         """Add what came of a lesson, with its tokens for the heatmap."""
         self._add(LessonRecord(outcome, reason, correction, figures, tuple(tokens)))
+
+    def give_tokens(self, tokens: Iterable[Sequence[TokenCell]]) -> None:
+        """Give the lessons, oldest first, their tokens, which were not known before."""
+        for (slot, lesson), cells in zip(self._model.lessons(), tokens, strict=False):
+            self._change(slot, replace(lesson, tokens=tuple(cells)))
 
     def answer(self, back: int = 1) -> str | None:
         """Give the model's newest answer, or one further back, counted from 1."""

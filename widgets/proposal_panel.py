@@ -143,6 +143,7 @@ class ProposalPanel(ArmedPanel):
         self._mode: DiffMode = mode
         self._read: set[CallPreview] = set()
         self._stale = False
+        self._line = 0
         self._pattern_seen = False
 
     @property
@@ -202,7 +203,7 @@ class ProposalPanel(ArmedPanel):
     @override
     def shut_down(self) -> None:
         super().shut_down()
-        self._look_at(0)
+        self._look_at(self._line)
 
     @override
     def rearm(self) -> None:
@@ -287,6 +288,7 @@ class ProposalPanel(ArmedPanel):
 
     def _look_at(self, line: int) -> None:
         """In the little room beside a box, show the change that is being made."""
+        self._line = line
 
         def scroll() -> None:
             for diff in self.query(DiffView) if self._shut else ():
@@ -334,6 +336,8 @@ class ProposalPanel(ArmedPanel):
 
     def on_resize(self) -> None:
         """Say how much there is further down."""
+        if self._shut:
+            self._look_at(self._line)
         self.call_after_refresh(self._show_title)
         self.show_keys()
 

@@ -122,6 +122,12 @@ class TranscriptModel(Generic[Shown]):
             return None
         return slot, slot.record
 
+    def lessons(self) -> Iterator[tuple[Slot[Shown], LessonRecord]]:
+        """Give the lessons, oldest first."""
+        for slot in self.slots:
+            if isinstance(slot.record, LessonRecord):
+                yield slot, slot.record
+
     def answers(self) -> Iterator[str]:
         """Give what the model said, newest first."""
         for slot in reversed(self.slots):

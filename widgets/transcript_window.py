@@ -20,6 +20,10 @@ NEAR, FILL, FAR = 1.0, 2.0, 3.0
 OPENED = 1.25
 # Entries that have just been mounted may not have their height yet.
 MOST_AT_ONCE = 60
+# Rows that an entry is thought to take until some have been measured.
+FIRST_GUESS = 3.0
+# Entries that arrive faster than they can be laid out: the older ones are let go unseen.
+MOST_WAITING = 80
 
 Shown = TypeVar("Shown")
 

@@ -13,6 +13,7 @@ MAX_SIBLINGS = 3
 UNANSWERED = "error: the call was interrupted before it had an answer"
 STOPPED = "Stopped."
 """What stands as the answer to a request that was stopped before the model had one."""
+WENT_WITH_IT = "what went with it"
 Messages = tuple[ChatMessage, ...]
 
 
@@ -75,8 +76,8 @@ class Conversation:
 
     @property
     def requests(self) -> tuple[str, ...]:
-        """The requests that the model sees, oldest first."""
-        return tuple(exchange.request.content for exchange in self._exchanges)
+        """The requests that the model sees, oldest first, each as the user wrote it."""
+        return tuple(self._requests[len(self._requests) - len(self._exchanges) :])
 
     @property
     def count(self) -> int:
@@ -209,13 +210,20 @@ class Conversation:
         return False
 
     def go_back(self, number: int) -> str:
-        """Forget a request, by its place in ``requests``, and all after it; return its text."""
+        """Forget a request, by its place in ``requests``, and all after it; return its text.
+
+        What went with it goes with the next one.
+        """
         gone = self._exchanges[number:]
         if not gone:
             raise ValueError("there is no such request")
         del self._exchanges[number:]
+        text = self._requests[len(self._requests) - len(gone)]
         del self._requests[len(self._requests) - len(gone) :]
-        return gone[0].request.content
+        shared = gone[0].request.content.removesuffix(text).rstrip()
+        if shared:
+            self._context.append((WENT_WITH_IT, shared))
+        return text
 
     def clear(self) -> None:
         """Forget all exchanges and notes; earlier requests remain siblings."""

@@ -11,14 +11,18 @@ from ..events import AgentEvent, Notice
 from ..store.privacy import tighten
 from ..tools import registry
 from ..workspace.repository import sweep
+from .files import FilesController
 
 
-async def do_chores(root: Path, data_dir: Path, present: Callable[[AgentEvent], None]) -> None:
-    """Import what checks calls, sweep what killed writes left, keep others out of the data."""
+async def do_chores(
+    root: Path, data_dir: Path, present: Callable[[AgentEvent], None], files: FilesController
+) -> None:
+    """Import what checks calls, sweep what nobody needs, keep others out of the data."""
     await asyncio.to_thread(_prepare, root)
     found = await asyncio.to_thread(tighten, data_dir)
     if found.words:
         present(Notice(found.words, "warning" if found.problem else "information"))
+    await asyncio.to_thread(files.prune)
 
 
 def _prepare(root: Path) -> None:

@@ -47,6 +47,11 @@ class KeptCalls(BaseModel):
 
     calls: list[KeptCall] = []
 
+    @property
+    def snapshots(self) -> set[str]:
+        """What going back may read."""
+        return {call.before for call in self.calls}
+
 
 class FilesController:
     """Keeps what the calls of one session did to the files, beside the session's file."""
@@ -65,6 +70,19 @@ class FilesController:
             self._calls = KeptCalls.model_validate_json(path.read_bytes()).calls
         except (OSError, ValidationError):
             self._calls = []
+
+    def prune(self) -> None:
+        """Delete the snapshots that no kept session can go back to; it may take a while."""
+        if self._path is None:
+            return
+        try:
+            kept = KeptCalls(calls=self._calls).snapshots
+            for path in self._path.parent.glob("*.files"):
+                kept |= KeptCalls.model_validate_json(path.read_bytes()).snapshots
+            self._checkpoints.prune(kept)
+        except (CheckpointError, OSError, ValidationError) as error:
+            # What cannot be read might be needed, so all stays.
+            _log.warning("snapshots were not pruned: %s", error)
 
     # --- keeping ------------------------------------------------------------------------
 

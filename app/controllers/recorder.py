@@ -9,6 +9,7 @@ from ..store.display import (
     LessonShown,
     NoticeShown,
     Output,
+    OwnShown,
     ResultShown,
     Shown,
     UserShown,
@@ -31,6 +32,15 @@ class Recorder:
                 return WordsShown(text=text.strip())
             case said.ProposalDecided() | said.ToolOutput() | said.ToolFinished():
                 return self._call(event)
+            case said.OwnCommandRan():
+                return OwnShown(
+                    command=event.command,
+                    shared=event.shared,
+                    output=event.output,
+                    ok=event.ok,
+                    words=event.words,
+                    seconds=event.seconds,
+                )
             case said.LessonFinished(lesson=lesson, result=result):
                 return LessonShown(
                     lesson=lesson.id,

@@ -169,11 +169,11 @@ class SessionController:
             present=self._present,
             on_loaded=self._open_journal,
         )
-        self._open_sessions(self.repository, resume)
+        files = self._open_sessions(self.repository, resume)
         self.toolbox.open(self.repository.root)
         # What the first call needs is imported while the model loads.
         _, _, started = await asyncio.gather(
-            do_chores(self.repository.root, self.settings.data_dir, self._present),
+            do_chores(self.repository.root, self.settings.data_dir, self._present, files),
             self.toolbox.ready(),
             self._engine.start(),
         )
@@ -447,9 +447,9 @@ class SessionController:
             ports=Ports(self._present, self._decide, self._keep, files.around),
         )
 
-    def _open_sessions(self, repository: Repository, resume: str) -> None:
+    def _open_sessions(self, repository: Repository, resume: str) -> FilesController:
         store = self._paths.checkpoints(repository.key, repository.root)
-        self._files = FilesController(
+        self._files = files = FilesController(
             checkpoints=Checkpoints(repository.root, store, git=repository.git),
             present=self._present,
         )
@@ -457,7 +457,7 @@ class SessionController:
             paths=self._paths,
             keeper=self._keeper,
             repository=repository,
-            files=self._files,
+            files=files,
             ports=SessionPorts(
                 present=self._present,
                 conversation=lambda: self._conversation,
@@ -472,6 +472,7 @@ class SessionController:
         if problem is not None:
             self._present(Notice(problem, "warning"))
         self.opened.set()
+        return files
 
     def _replace_conversation(self, conversation: Conversation) -> None:
         self._conversation = conversation

@@ -14,7 +14,14 @@ from pathlib import Path
 
 from ...training.protocol import Loaded
 from ..agent.conversation import Conversation
-from ..events import AgentEvent, ContextCounted, ConversationReplaced, Notice, TurnSampled
+from ..events import (
+    AgentEvent,
+    ContextCounted,
+    ConversationReplaced,
+    Notice,
+    OwnCommandRan,
+    TurnSampled,
+)
 from ..lesson_words import when
 from ..store.display import SessionBusy, Shown, starts_of
 from ..store.paths import DataPaths
@@ -114,6 +121,10 @@ class SessionsController:
                 self._rate = completion.prompt_tokens / self._size()
             if self._keeper.file is not None:
                 self._keeper.file.tokens = completion.prompt_tokens + len(completion.tokens)
+
+    def note(self, ran: OwnCommandRan) -> None:
+        """Keep what a command of the user's own did, for when the session is resumed."""
+        self._ports.present(ran)
 
     def begin(self) -> None:
         """Note the files of the session that is open now."""

@@ -23,7 +23,7 @@ from ..agent.proposal import Decision, Proposal
 from ..calling import Caller
 from ..controllers.session import SessionController
 from ..controllers.sessions import BUSY
-from ..events import AgentEvent, ConversationReplaced, Severity
+from ..events import AgentEvent, Severity
 from ..messages import AgentSpoke
 from ..opening import NEW, Opening
 from ..state import ChatState, Phase
@@ -145,7 +145,6 @@ class ChatScreen(SelectsWhatIsThere, ChatState):
         self._overview: LessonsScreen | None = None
         self._last_key = 0.0
         self._context_tokens = 0
-        self._replay_when_loaded = False
 
     def compose(self) -> ComposeResult:
         """The learning panel lies beside the conversation where there is room, else below it."""
@@ -239,24 +238,6 @@ class ChatScreen(SelectsWhatIsThere, ChatState):
             for prompt in self.query(Prompt):
                 prompt.focus()
 
-    def replace_conversation(self, event: ConversationReplaced) -> None:
-        """Show another conversation, as it looked; the journal, once it is open, has the tokens."""
-        from .replay import show_records
-
-        conversation = self.query_one(Conversation)
-        self._replay_when_loaded = self.session.loaded is None
-        tokens = {
-            each.lesson.id: each.result.tokens for each in self.session.lessons() if each.result
-        }
-        with self.app.batch_update():
-            conversation.clear()
-            show_records(conversation, event.records, tokens)
-        self.query_one(LearningPanel).remove_class("-shown")
-        prompt = self.query_one(Prompt)
-        if event.draft:
-            prompt.text = event.draft
-        prompt.focus()
-
     # --- the state --------------------------------------------------------------------
 
     def set_phase(self, phase: Phase, detail: str = "") -> None:
@@ -280,8 +261,7 @@ class ChatScreen(SelectsWhatIsThere, ChatState):
 
     def note_loaded(self) -> None:
         """The engine is ready."""
-        if self._replay_when_loaded and self.session.sessions is not None:
-            self.replace_conversation(ConversationReplaced(self.session.sessions.records))
+        self._transcript.fill_heatmaps()
         self.note_context(self._context_tokens)
         self.note_adapter()
         self.set_phase("ready")

@@ -52,7 +52,7 @@ class LessonDetail(VerticalScroll):
             yield Static(id="calls-title", classes="title")
             yield DiffView(None, None, show_summary=False)
         with Vertical(id="tokens", classes="part"):
-            yield Static(Content("the denied answer, token by token"), classes="title")
+            yield Static(id="tokens-title", classes="title")
             yield HeatmapView()
         with Vertical(id="sides", classes="part"):
             yield Static(Content("before and after"), classes="title")
@@ -77,6 +77,9 @@ class LessonDetail(VerticalScroll):
         self.query_one("#facts", FactList).show(rows)
         self._show_calls(record)
         self._cells = token_cells(result.tokens) if result else []
+        which = "denied" if record.lesson.kind == "deny" else "edited"
+        title = Content(f"the {which} answer, token by token")
+        self.query_one("#tokens-title", Static).update(title)
         for part in ("#tokens", "#sides"):
             self.query_one(part).set_class(bool(self._cells), "-there")
         self.query_one(HeatmapView).show(self._cells)

@@ -27,8 +27,9 @@ from ...widgets.sanitise import one_line
 from .. import commands
 from ..controllers.queue import MessageQueue
 from ..controllers.shell import ShellController, as_context
-from ..events import AgentEvent, AtRest, TurnFinished, UserSaid
+from ..events import AgentEvent, AtRest, OwnCommandRan, TurnFinished, UserSaid
 from ..state import Phase
+from ..store.display import Output
 from ..store.history import PromptHistory
 from ..store.paths import DataPaths
 from ..welcome_words import example_request
@@ -252,10 +253,16 @@ class Outbox(Vertical):
         conversation.follow()
         before = chat.phase, chat.detail
         chat.set_phase("running", OWN)
+        output = Output()
+
+        def printed(text: str) -> None:
+            output.add(text)
+            conversation.add_output(text, number=number)
+
         running = self._shell.run(
             command,
             session.repository.root,
-            lambda text: conversation.add_output(text, number=number),
+            printed,
             shared=shared,
             keep=session.loaded.context_tokens if session.loaded else 0,
         )
@@ -269,6 +276,10 @@ class Outbox(Vertical):
             ran.ok or ran.words == "stopped", ran.seconds,
             "" if ran.words == "stopped" else ran.words, number=number,
         )  # fmt: skip
+        if session.sessions is not None:
+            session.sessions.note(
+                OwnCommandRan(command, shared, str(output), ran.ok, ran.words, ran.seconds)
+            )
         self._files_known = False
         if chat.detail == OWN:
             chat.set_phase(*(before if session.loaded is None else self._phase_without()))

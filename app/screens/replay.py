@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from ...training.protocol import TokenReport
-from ...widgets.conversation import Conversation
+from ...widgets import transcript_model as shown
 from ..store.display import (
     CallShown,
     LessonShown,
     NoticeShown,
+    OwnShown,
     ResultShown,
     Shown,
     UserShown,
@@ -17,53 +19,74 @@ from ..store.display import (
 )
 from .learning import token_cells
 
-MOST_RECORDS = 400
+Tokens = Mapping[str, Sequence[TokenReport]]
 
 
-def show_records(
-    conversation: Conversation,
-    records: Sequence[Shown],
-    tokens: Mapping[str, Sequence[TokenReport]],
-) -> None:
-    """Show the newest records; ``tokens`` are those of each lesson, by its id."""
-    left_out = len(records) - MOST_RECORDS
-    if left_out > 0:
-        conversation.add_notice(f"{left_out:,} earlier entries are kept and not shown here.")
-    open_call = False
-    for record in records[max(0, left_out) :]:
+def as_entries(records: Iterable[Shown], tokens: Tokens) -> list[shown.Record]:
+    """Make entries of the records; ``tokens`` are those of each lesson, by its id."""
+    entries: list[shown.Record] = []
+    running: int | None = None
+    for record in records:
         if isinstance(record, ResultShown):
-            open_call = False
-        elif open_call and not isinstance(record, LessonShown):
-            # The program ended while the call ran.
-            conversation.end_call(False, note="cut short")
-            open_call = False
-        if isinstance(record, CallShown):
-            open_call = record.outcome != "denied"
-        _show(conversation, record, tokens)
-    if open_call:
-        conversation.end_call(False, note="cut short")
+            _end_call(entries, running, record)
+            running = None
+            continue
+        if isinstance(record, UserShown | WordsShown | CallShown):
+            _end_call(entries, running)
+            running = None
+        if isinstance(record, CallShown) and record.outcome != "denied":
+            running = len(entries)
+        entries.append(_entry(record, tokens))
+    _end_call(entries, running)
+    return entries
 
 
-def _show(
-    conversation: Conversation, record: Shown, tokens: Mapping[str, Sequence[TokenReport]]
+def _end_call(
+    entries: list[shown.Record], running: int | None, result: ResultShown | None = None
 ) -> None:
+    """Say how a call went; without a result the program ended while it ran."""
+    call = entries[running] if running is not None else None
+    if running is None or not isinstance(call, shown.CallRecord):
+        return
+    if result is None:
+        entries[running] = replace(call, ok=False, note="cut short")
+    else:
+        output = result.output
+        entries[running] = replace(call, output=output, ok=result.ok, seconds=result.seconds)
+
+
+def _entry(record: Shown, tokens: Tokens) -> shown.Record:
     match record:
         case UserShown():
-            conversation.add_user(record.text)
+            return shown.UserRecord(record.text)
         case WordsShown():
-            conversation.end_assistant(record.text)
+            return shown.AssistantRecord(record.text)
         case CallShown():
-            conversation.add_call(record.tool, record.title, record.outcome, record.detail)
-        case ResultShown():
-            conversation.add_output(record.output)
-            conversation.end_call(record.ok, record.seconds)
+            return shown.CallRecord(record.tool, record.title, record.outcome, record.detail)
+        case OwnShown():
+            return _own(record)
         case LessonShown():
-            conversation.add_lesson(
+            return shown.LessonRecord(
                 record.outcome,
                 record.reason,
                 correction=record.correction,
                 figures=record.figures,
-                tokens=token_cells(tokens.get(record.lesson, ())),
+                tokens=tuple(token_cells(tokens.get(record.lesson, ()))),
             )
         case NoticeShown():
-            conversation.add_notice(record.text, record.severity)
+            return shown.NoticeRecord(record.text, record.severity)
+        case ResultShown():
+            raise ValueError("a result is part of its call")
+
+
+def _own(record: OwnShown) -> shown.CallRecord:
+    stopped = record.words == "stopped"
+    return shown.CallRecord(
+        "!!" if record.shared else "!",
+        record.command,
+        "stopped" if stopped else "own",
+        output=record.output,
+        ok=record.ok or stopped,
+        seconds=record.seconds,
+        note="" if stopped else record.words,
+    )

@@ -137,9 +137,11 @@ class SettingsScreen(Screen[None]):
         except SettingsError as error:
             self.notify(visible(str(error)), severity="error", markup=False)
             return
+        since = "it holds from the next start"
         if name == LIVE and isinstance(self.app, ThemedApp):
             self.app.use_theme(text or AUTO)
-        words = f"{name} is written to {self._target()}; it holds from the next start."
+            since = "it holds from now on"
+        words = f"{name} is written to {self._target()}; {since}."
         self.notify(visible(words), markup=False)
         self.run_worker(self._fill(), group="settings", exclusive=True, description="list settings")
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ...training.protocol import Outcome
+from ...training.protocol import Outcome, TokenReport
 from ...widgets.conversation import Conversation
+from ...widgets.prompt import Prompt
 from ...widgets.stages import LessonStages, Tone
 from .. import events as said
 from ..agent.proposal import Deny
 from ..call_words import cost_of, outcome_of, told_model
+from ..store.display import LessonShown
 from .learning import LearningPanel, token_cells
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ class Transcript:
         self._raw = ""
         self._shown = 0
         self._streamed = False
+        self._without_tokens: list[str] = []
 
     @property
     def _conversation(self) -> Conversation:
@@ -84,9 +87,32 @@ class Transcript:
     def _replaced(self, event: said.ConversationReplaced | said.ContextCounted) -> None:
         match event:
             case said.ConversationReplaced():
-                self._screen.replace_conversation(event)
+                self._replace(event)
             case said.ContextCounted(tokens=tokens):
                 self._screen.note_context(tokens)
+
+    def _replace(self, event: said.ConversationReplaced) -> None:
+        """Show another conversation, as it looked."""
+        from .replay import as_entries
+
+        lessons = [each.lesson for each in event.records if isinstance(each, LessonShown)]
+        self._without_tokens = lessons if self._screen.session.loaded is None else []
+        self._conversation.load(as_entries(event.records, self._tokens()))
+        self._screen.query_one(LearningPanel).remove_class("-shown")
+        prompt = self._screen.query_one(Prompt)
+        if event.draft:
+            prompt.text = event.draft
+        prompt.focus()
+
+    def fill_heatmaps(self) -> None:
+        """Give the resumed lessons their tokens, which the journal has once the model is known."""
+        lessons, self._without_tokens = self._without_tokens, []
+        tokens = self._tokens()
+        self._conversation.give_tokens(token_cells(tokens.get(each, ())) for each in lessons)
+
+    def _tokens(self) -> dict[str, tuple[TokenReport, ...]]:
+        lessons = self._screen.session.lessons()
+        return {each.lesson.id: each.result.tokens for each in lessons if each.result}
 
     def _rest(
         self,
@@ -176,6 +202,8 @@ class Transcript:
     def _lesson_ends(self, event: said.LessonFinished) -> None:
         result = event.result
         self._stages.finish(result.reason, TONES[result.outcome], result.seconds)
+        if result.steps:
+            self._screen.note_steps()  # once more, with the mark of this lesson
         self._screen.query_one(LearningPanel).finish(result)
         self._screen.note_lessons()
         if result.steps:

@@ -100,6 +100,18 @@ class LessonShown(Wire):
     figures: Text = ""
 
 
+class OwnShown(Wire):
+    """A shell command of the user's own; ``words`` say how it ended."""
+
+    kind: Literal["own"] = "own"
+    command: Text
+    shared: bool
+    output: Text = ""
+    ok: bool
+    words: Text
+    seconds: float
+
+
 class NoticeShown(Wire):
     """A sentence of the program."""
 
@@ -109,7 +121,7 @@ class NoticeShown(Wire):
 
 
 Shown = Annotated[
-    UserShown | WordsShown | CallShown | ResultShown | LessonShown | NoticeShown,
+    UserShown | WordsShown | CallShown | ResultShown | OwnShown | LessonShown | NoticeShown,
     Field(discriminator="kind"),
 ]
 _SHOWN: TypeAdapter[Shown] = TypeAdapter(Shown)

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from .display import DisplayFile, Shown, UserShown, carried
+from .display import DisplayFile, OwnShown, Shown, UserShown, carried
 from .paths import make_private_folder, write_private
 
 LONGEST_TITLE = 200
@@ -54,6 +54,7 @@ class SessionFile:
         self._folder = folder
         self._about = str(about)
         self._display: DisplayFile | None = None
+        self._early: list[OwnShown] = []
 
     @classmethod
     def resume(cls, folder: Path, saved: SavedSession) -> SessionFile:
@@ -86,11 +87,15 @@ class SessionFile:
         return self._display.records if self._display else []
 
     def show(self, record: Shown) -> None:
-        """Keep what the screen shows; nothing before the first request is worth keeping."""
+        """Keep what the screen shows; before the first request only what the user did."""
+        if isinstance(record, OwnShown) and self._display is None:
+            self._early.append(record)
         if self._display is None:
             if not isinstance(record, UserShown):
                 return
             self._display = DisplayFile(self.display_path)
+            for earlier in self._early:
+                self._display.append(earlier)
         if isinstance(record, UserShown) and not self.title:
             self.title = title_of(record.text)
         self._messages += record.kind in ("user", "words", "call")

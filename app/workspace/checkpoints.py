@@ -5,7 +5,8 @@ reads the user's objects as alternates, so that what is committed is not stored 
 nothing there: no ref, no index, no stash, no configuration; git only renews the time of an object
 that it finds, which keeps it from being pruned. Attributes are switched off, so every
 file is kept byte for byte and no filter of the repository runs. What .gitignore ignores is in
-no snapshot. Outside git a snapshot holds the files that the tools named.
+no snapshot. Outside git a snapshot holds the files that the tools named. Snapshots that nobody can
+go back to are pruned.
 
 Everything here may take a while: use it from a thread.
 """
@@ -13,9 +14,11 @@ Everything here may take a while: use it from a thread.
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import tempfile
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +44,10 @@ ATTEMPTS = 5
 """How often a file that changes is taken anew before there is no snapshot."""
 MOST_ASKED = 100
 """How many paths are asked for by name; with more of them all are listed."""
+PRUNE_EVERY = 24 * 3600
+"""Seconds between two prunings; what is younger stays, as a call may be about to need it."""
+MOST_SNAPSHOTS = 20_000
+"""Snapshots above which nothing is pruned: their names would be too long for a command."""
 EXECUTABLE = "100755"
 RAW = b"* -text -filter -ident -eol -working-tree-encoding\n"
 
@@ -229,6 +236,29 @@ class Checkpoints:
     def _content(self, entry: Entry) -> bytes:
         return self._run("cat-file", "blob", entry.blob)
 
+    # --- pruning ------------------------------------------------------------------------
+
+    def prune(self, kept: Iterable[str]) -> None:
+        """Delete what none of these snapshots needs and nobody used for a day; once a day."""
+        stamp = self._store / "pruned"
+        if not (self._store / "HEAD").exists() or _age(stamp) < PRUNE_EVERY:
+            return
+        if self._known is None:
+            self._prepare()
+        names = sorted(set(kept))
+        if len(names) <= MOST_SNAPSHOTS:
+            self._run("prune", f"--expire={PRUNE_EVERY}.seconds.ago", "--", *self._found(names))
+        write_private(stamp, b"")
+
+    def _found(self, names: Sequence[str]) -> list[str]:
+        """Those of the snapshots that lie here; a clone of the repository has its own."""
+        with tempfile.TemporaryFile() as file:
+            file.write("".join(f"{name}\n" for name in names).encode())
+            file.seek(0)
+            answers = self._run("cat-file", "--batch-check=%(objecttype)", source=file)
+        kinds = answers.decode().splitlines()
+        return [name for name, kind in zip(names, kinds, strict=True) if kind == "tree"]
+
     # --- git ----------------------------------------------------------------------------
 
     def _prepare(self) -> None:
@@ -304,6 +334,14 @@ def _entries(listing: bytes, wanted: Container[str] | None = None) -> Iterator[t
             mode, blob = words[0], words[2] if words[1] == "blob" else words[1]
             if wanted is None or blob in wanted:
                 yield os.fsdecode(path), Entry(mode, blob)
+
+
+def _age(path: Path) -> float:
+    """Seconds since a file was written; without end where there is none."""
+    try:
+        return time.time() - path.stat().st_mtime
+    except OSError:
+        return math.inf
 
 
 def _blob_name(data: bytes, like: str) -> str:

@@ -21,7 +21,7 @@ from continualcode_tui.app.events import (
 from continualcode_tui.training.protocol import ToolCall
 
 from ..support.waiting import until
-from .support import Stage, call
+from .support import TEST, Stage, call
 
 WRITE = call("write", path="new.py", content="pass\n")
 
@@ -316,3 +316,45 @@ async def test_what_a_killed_write_left_behind_is_removed_at_the_start(stage: St
     await session.start()
     await session.close()
     assert not left.exists()
+
+
+async def hold_with_a_change(stage: Stage, digit: int) -> str:
+    """Hold a session in which the agent changes the test; return its id."""
+    session = stage.session()
+    assert await session.start()
+    stage.decisions = [Approve()]
+    await session.submit(f"make it {digit}")
+    assert session.sessions is not None
+    identifier = session.sessions.current
+    await session.close()
+    return identifier
+
+
+async def test_only_what_no_listed_session_can_go_back_to_is_pruned(stage: Stage) -> None:
+    commit_all(stage.folder)
+    test = stage.folder / "test_calc.py"
+    completions: list[str] = []
+    for digit in (6, 7):
+        content = TEST.replace("5", str(digit))
+        completions += [call("write", path="test_calc.py", content=content), "Done."]
+    stage.write_script(completions=completions)
+    listed, deleted = [await hold_with_a_change(stage, digit) for digit in (6, 7)]
+    (store,) = stage.data.glob("checkpoints/*/*")
+    for path in store.rglob("*"):
+        if path.is_file():
+            os.utime(path, (0, 0))
+    before = len(list(store.glob("objects/??/*")))
+    session = stage.session()
+    assert await session.start()
+    assert session.sessions is not None
+    assert session.sessions.delete(deleted) is None
+    await session.close()
+    os.utime(store / "pruned", (0, 0))
+    assert len(list(store.glob("objects/??/*"))) == before
+    session = stage.session()
+    assert await session.start(listed)
+    assert session.sessions is not None
+    assert len(list(store.glob("objects/??/*"))) < before
+    await session.rewind(0, session.sessions.plan(0), yours=True)
+    assert test.read_text() == TEST
+    await session.close()

@@ -74,3 +74,20 @@ def test_the_model_sees_it_once_with_the_next_request_and_lessons_do_not() -> No
     assert contents[-1] == "really?"
     assert conversation.siblings()[0][-1].content == "what is there?"
     assert conversation.context == ()
+
+
+def test_going_back_to_a_request_gives_its_text_alone_and_keeps_what_went_with_it() -> None:
+    conversation = Conversation("system")
+    conversation.add_request("first")
+    conversation.add_turn("One.")
+    conversation.add_context("ls", "I ran a command myself:\n$ ls\n[exit 0]")
+    conversation.add_request("what is there?")
+    conversation.add_turn("Nothing.")
+    assert conversation.requests == ("first", "what is there?")
+    assert conversation.go_back(1) == "what is there?"
+    assert len(conversation.context) == 1
+    conversation.add_request("what was there?")
+    shared = "I ran a command myself:\n$ ls\n[exit 0]\n\nwhat was there?"
+    assert conversation.messages()[-1].content == shared
+    assert conversation.go_back(0) == "first"
+    assert conversation.context == ()

@@ -11,6 +11,12 @@ from types import TracebackType
 import pexpect
 import pyte
 
+KEYS = {
+    "enter": "\r", "escape": "\x1b", "tab": "\t", "backspace": "\x7f",
+    "up": "\x1b[A", "down": "\x1b[B", "home": "\x1b[H", "end": "\x1b[F",
+    "pageup": "\x1b[5~", "pagedown": "\x1b[6~", "ctrl+end": "\x1b[1;5F", "f1": "\x1bOP",
+}  # fmt: skip
+
 
 class Terminal:
     """Run a program on a pty, type at it and read its screen."""
@@ -84,9 +90,20 @@ class Terminal:
             time.sleep(pause)
 
     def press(self, key: str) -> None:
-        """Press one key: a character, or the name of a control key."""
-        keys = {"enter": "\r", "escape": "\x1b", "ctrl+c": "\x03", "ctrl+s": "\x13", "tab": "\t"}
-        self.process.send(keys.get(key, key))
+        """Press one key: a character, or the name of another key."""
+        if key.startswith("ctrl+") and len(key) == 6:
+            self.process.send(chr(ord(key[-1]) & 0x1F))
+        else:
+            self.process.send(KEYS.get(key, key))
+
+    def paste(self, text: str) -> None:
+        """Paste a text as a terminal does, whatever is in it."""
+        self.process.send(f"\x1b[200~{text}\x1b[201~")
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Give the program another screen."""
+        self.screen.resize(rows, columns)
+        self.process.setwinsize(rows, columns)
 
     def settle(self, seconds: float = 0.4) -> str:
         """Read until nothing new came for a moment; return the screen."""

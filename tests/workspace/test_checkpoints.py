@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -301,3 +302,61 @@ def test_a_snapshot_is_private(tmp_path: Path) -> None:
     (root / "secret.txt").write_text("secret")
     Checkpoints(root, data / "a" / "store", git=True).take()
     assert [path for path in data.rglob("*") if path.stat().st_mode & 0o077] == []
+
+
+def age(store: Path, hours: float) -> None:
+    """Let everything in the store be older."""
+    for path in store.rglob("*"):
+        if path.is_file():
+            then = path.stat().st_mtime - hours * 3600
+            os.utime(path, (then, then))
+
+
+def objects(store: Path) -> set[str]:
+    return {path.parent.name + path.name for path in (store / "objects").glob("??/*")}
+
+
+def test_pruning_keeps_what_can_be_gone_back_to_and_what_is_new(tmp_path: Path) -> None:
+    root, store = tmp_path / "project", tmp_path / "store"
+    make(root)
+    checkpoints = Checkpoints(root, store, git=True)
+    made: dict[str, str] = {}
+    for words in ("kept", "dropped", "newest"):
+        (root / "a.txt").write_text(f"{words}\n")
+        made[words] = checkpoints.take()
+    checkpoints.prune([made["kept"]])
+    assert {*made.values()} <= objects(store)  # they are too young
+    age(store, 30)
+    before = objects(store)
+    (root / "a.txt").write_text("fresh\n")
+    made["fresh"] = Checkpoints(root, store, git=True).take()
+    foreign = "0123456789" * 4
+    Checkpoints(root, store, git=True).prune([made["kept"], foreign])
+    assert made["dropped"] not in objects(store)
+    assert len(objects(store)) < len(before)
+    for words in ("kept", "fresh"):
+        then = checkpoints.files(made[words])
+        plan = make_plan(then, checkpoints.files(checkpoints.take()), {})
+        checkpoints.restore(plan, yours=True)
+        assert (root / "a.txt").read_text() == f"{words}\n"
+
+
+def test_pruning_is_done_once_a_day_and_needs_a_store(tmp_path: Path) -> None:
+    root, store = tmp_path / "project", tmp_path / "store"
+    make(root)
+    checkpoints = Checkpoints(root, store, git=True)
+    checkpoints.prune([])
+    assert not store.exists()
+    checkpoints.take()
+    checkpoints.prune([])
+    (root / "a.txt").write_text("dropped\n")
+    dropped = checkpoints.take()
+    (root / "a.txt").write_text("other\n")
+    checkpoints.take()
+    for path in (store / "objects").glob("??/*"):
+        os.utime(path, (0, 0))
+    checkpoints.prune([])
+    assert dropped in objects(store)
+    os.utime(store / "pruned", (0, 0))
+    checkpoints.prune([])
+    assert dropped not in objects(store)
