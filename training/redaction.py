@@ -7,6 +7,7 @@ the secret itself is taken.
 
 from __future__ import annotations
 
+import codecs
 import functools
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -15,6 +16,8 @@ from dataclasses import dataclass
 from .surroundings import keys_in
 
 MARK = re.compile(r"\[redacted: [A-Za-z' ]{1,40}\]")
+MOST_HELD = 20_000
+"""Characters of a line, or of a private key, after which it is told although it has not ended."""
 SHORTEST_KNOWN = 8
 """Characters below which the value of a variable is too common to be looked for."""
 
@@ -71,6 +74,33 @@ def redact(
             parts += (text[at : secret.start], secret.mark)
             at = secret.end
     return "".join([*parts, text[at:]]) if parts else text
+
+
+class StreamRedactor:
+    """Redacts bytes that come in pieces; a line, and a private key, is held back until it ends."""
+
+    def __init__(self, known: Mapping[str, str] | None = None) -> None:
+        self._known = known
+        self._decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
+        self._held = ""
+
+    def feed(self, data: bytes) -> bytes:
+        """What can be told by now."""
+        self._held += self._decoder.decode(data)
+        end = self._held.rfind("\n") + 1
+        begun = self._held.rfind("-----BEGIN ", 0, end)
+        if begun >= 0 and "PRIVATE KEY-----" in self._held[begun:end]:
+            over = self._held.find("-----END ", begun, end)
+            end = end if over >= 0 or len(self._held) - begun > MOST_HELD else begun
+        if len(self._held) > MOST_HELD:
+            end = len(self._held)
+        ready, self._held = self._held[:end], self._held[end:]
+        return redact(ready, self._known).encode()
+
+    def finish(self) -> bytes:
+        """The rest."""
+        rest, self._held = self._held + self._decoder.decode(b"", final=True), ""
+        return redact(rest, self._known).encode()
 
 
 def known_secrets(environ: Mapping[str, str]) -> dict[str, str]:

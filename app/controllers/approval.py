@@ -7,6 +7,7 @@ from collections.abc import Container
 from typing import Any
 
 from ...training.protocol import ToolCall
+from ...training.redaction import find_secrets
 from ..store.rules import RuleFile, RulesUnreadable, identity
 
 READ_ONLY_RULE = "read-only tools inside the repository (auto_approve_readonly)"
@@ -77,6 +78,12 @@ class ApprovalController:
         """Remember exactly this call; say what went wrong with keeping it for good."""
         same = identity(call)
         self._denied.discard(same)
+        if for_good and (secrets := find_secrets(same)):
+            self._allowed[same] = call
+            return (
+                f"The call holds what looks like a secret ({secrets[0].kind}), so the rule is not "
+                "written down and holds for this session only."
+            )
         if for_good and self._rules is not None:
             try:
                 self._rules.add(call)

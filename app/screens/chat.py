@@ -34,6 +34,7 @@ from .copying import copied_text
 from .desk import DecisionDesk
 from .learning import LearningPanel
 from .outbox import Outbox
+from .secret import ask_about_secret
 from .theming import choose_theme
 from .transcript import Transcript
 from .welcome import EmptyPage
@@ -139,7 +140,11 @@ class ChatScreen(ChatState):
         self._opening = opening
         self.set_reactive(ChatState.repository, folder.name or str(folder))
         self.session = SessionController(
-            settings=settings, folder=folder, present=self._hear, decide=self._decide
+            settings=settings,
+            folder=folder,
+            present=self._hear,
+            decide=self._decide,
+            ask=lambda found: ask_about_secret(self.app, found, settings.arm_delay),
         )
         self._transcript = Transcript(self)
         self._caller: Caller | None = None

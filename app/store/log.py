@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
 from io import TextIOWrapper
 from pathlib import Path
 
+from typing_extensions import override
+
+from ...training.redaction import known_secrets, redact
 from .paths import open_private_append
 
 PROGRAM = "continualcode_tui"
@@ -18,6 +22,19 @@ class PrivateFileHandler(logging.FileHandler):
         return open_private_append(Path(self.baseFilename))
 
 
+class RedactingFormatter(logging.Formatter):
+    """Leaves every secret out of a line and of the traceback below it."""
+
+    def __init__(self, form: str) -> None:
+        super().__init__(form)
+        self._known = known_secrets(os.environ)
+
+    @override
+    def format(self, record: logging.LogRecord) -> str:
+        """One entry of the log."""
+        return redact(super().format(record), self._known)
+
+
 def log_to(path: Path) -> None:
     """Send what the program logs to this file only."""
     logger = logging.getLogger(PROGRAM)
@@ -25,6 +42,6 @@ def log_to(path: Path) -> None:
         logger.removeHandler(handler)
         handler.close()
     handler = PrivateFileHandler(path, delay=True, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(RedactingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
