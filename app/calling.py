@@ -21,6 +21,8 @@ def reason_to_call(event: said.AgentEvent) -> str:
     match event:
         case said.ProposalMade(rule=None, proposal=proposal):
             return f"{proposal.call.name} waits for you"
+        case said.SecretAsked():
+            return "a secret waits for you"
         case said.TurnFinished():
             return "at rest"
         case said.EngineFailed():

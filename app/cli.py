@@ -179,7 +179,16 @@ def _guarded(arguments: list[str]) -> int:
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [""])[0]
+    return (_redacted(str(error)).splitlines() or [""])[0]
+
+
+def _redacted(text: str) -> str:
+    """A text that may be shown to others: without its secrets."""
+    import os
+
+    from ..training.redaction import known_secrets, redact
+
+    return redact(text, known_secrets(os.environ))
 
 
 def _run(arguments: list[str]) -> int:
@@ -279,6 +288,7 @@ def _write_log(error: BaseException, arguments: Sequence[str]) -> Path | None:
     import time
     import traceback
 
+    told = _redacted("".join(traceback.format_exception(error)))
     try:
         from .settings import load_settings
         from .store.paths import DataPaths, open_private_append
@@ -287,8 +297,8 @@ def _write_log(error: BaseException, arguments: Sequence[str]) -> Path | None:
         log = DataPaths(load_settings(placed).data_dir).app_log
         with open_private_append(log) as file:
             file.write(time.strftime("%Y-%m-%d %H:%M:%S\n"))
-            file.writelines(traceback.format_exception(error))
+            file.write(told)
     except Exception:
-        traceback.print_exception(error)
+        sys.stderr.write(told)
         return None
     return log

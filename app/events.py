@@ -111,6 +111,13 @@ class ProposalMade:
 
 
 @dataclass(frozen=True, slots=True)
+class SecretAsked:
+    """The user is asked about a secret; the sentence says where it is and what it looks like."""
+
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
 class ProposalDecided:
     """The user, or a rule, decided."""
 
@@ -254,6 +261,7 @@ AgentEvent = (
     | TurnSampled
     | CallRejected
     | ProposalMade
+    | SecretAsked
     | ProposalDecided
     | ToolOutput
     | ToolFinished

@@ -86,12 +86,14 @@ def owners() -> list[tuple[str, tuple[type[DOMNode], ...]]]:
     from .screens.chat import ChatScreen
     from .screens.lessons import LessonsScreen
     from .screens.metrics import MetricsScreen
+    from .screens.secret import SecretPanel
     from .tui import ContinualCode
 
     return [
         ("A call that waits", (ProposalPanel,)),
         ("The correction", (CorrectionBox, Chips)),
         ("The arguments", (ArgumentsEditor,)),
+        ("A secret that was found", (SecretPanel,)),
         ("The prompt", (Composer, Prompt, PromptArea)),
         ("Queued messages", (Lines,)),
         ("The history", (HistorySearch,)),

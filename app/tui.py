@@ -6,6 +6,7 @@ import asyncio
 import gc
 import os
 import signal
+import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
@@ -79,6 +80,7 @@ class ContinualCode(ThemedApp):
         self.opening = opening
         self.folder = folder
         self.complaint = ""
+        self.crash: BaseException | None = None
         self._settings = settings
         self._asked_to_quit = 0.0
         self._keymap_in_use: dict[str, str] = {}
@@ -187,6 +189,15 @@ class ContinualCode(ThemedApp):
         if not isinstance(self.screen, HelpScreen):
             self.push_screen(HelpScreen(self._keymap_in_use))
 
+    @override
+    def _fatal_error(self) -> None:
+        """End the program; what went wrong is written down without the values of variables.
+
+        Textual would print them all, and with them whatever the conversation holds.
+        """
+        self.crash = sys.exception() or self._exception
+        self._close_messages_no_wait()
+
     def use_keymap(self, keymap: dict[str, str]) -> None:
         """Take the user's keys for the bindings with these ids."""
         self._keymap_in_use = keymap
@@ -225,6 +236,8 @@ def run(arguments: Sequence[str], theme: str, background: Background, opening: O
         opening=opening,
     )
     status = app.run()
+    if app.crash is not None:
+        raise app.crash
     if app.complaint:
         complain(app.complaint)
     # A fault in the program gives no status of its own, but a code.

@@ -33,12 +33,15 @@ from .protocol import (
     ResultEvent,
     Shutdown,
 )
+from .redaction import StreamRedactor, known_secrets
 from .surroundings import worker_environment
 
 LINE_LIMIT = 256 * 1024 * 1024
 READY_SECONDS = 60.0
 STOP_SECONDS = 2.0
 LOG_LIMIT = 4 * 1024 * 1024
+LOG_PIECE = 64 * 1024
+LOG_SECONDS = 1.0
 
 Handler = Callable[[Event], Awaitable[None] | None]
 
@@ -76,6 +79,7 @@ class WorkerClient:
         self.log_path = log_path
         self._process: Process | None = None
         self._reader: asyncio.Task[None] | None = None
+        self._logger: asyncio.Task[None] | None = None
         self._waiting: dict[int, asyncio.Queue[Event | WorkerDied]] = {}
         self._ids = itertools.count(1)
 
@@ -105,16 +109,16 @@ class WorkerClient:
                 *self.command,
                 stdin=PIPE,
                 stdout=PIPE,
-                stderr=log,
+                stderr=PIPE,
                 cwd=self.cwd,
                 env=worker_environment(ours=self.command == default_worker_command()),
                 limit=LINE_LIMIT,
                 start_new_session=True,
             )
         except OSError as error:
-            raise WorkerDied(f"The worker could not be started ({error}).") from error
-        finally:
             os.close(log)
+            raise WorkerDied(f"The worker could not be started ({error}).") from error
+        self._logger = asyncio.create_task(_keep_log(self._process, log), name="worker log")
         ready: asyncio.Queue[Event | WorkerDied] = asyncio.Queue()
         self._waiting = {0: ready}
         self._reader = asyncio.create_task(self._read(self._process), name="worker reader")
@@ -160,6 +164,10 @@ class WorkerClient:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._reader, STOP_SECONDS)
             self._reader = None
+        if self._logger is not None:
+            await asyncio.wait([self._logger], timeout=LOG_SECONDS)
+            self._logger.cancel()
+            self._logger = None
 
     @staticmethod
     def _kill(process: Process) -> None:
@@ -179,6 +187,8 @@ class WorkerClient:
             _log.exception("reading from the worker failed")
             self._kill(process)
         code = await process.wait()
+        if self._logger is not None:
+            await asyncio.wait([self._logger], timeout=LOG_SECONDS)
         died = WorkerDied(self._epitaph(code))
         for queue in self._waiting.values():
             queue.put_nowait(died)
@@ -252,6 +262,25 @@ class WorkerClient:
         except (OSError, RuntimeError):
             code = await process.wait()
             raise WorkerDied(self._epitaph(code)) from None
+
+
+async def _keep_log(process: Process, log: int) -> None:
+    """Write what the worker says on its standard error into the log, without its secrets."""
+    assert process.stderr is not None
+    redactor = StreamRedactor(known_secrets(os.environ))
+    try:
+        while data := await process.stderr.read(LOG_PIECE):
+            _append(log, redactor.feed(data))
+    finally:
+        _append(log, redactor.finish())
+        os.close(log)
+
+
+def _append(log: int, data: bytes) -> None:
+    """Write to the log; a full disk must not stop the worker, which waits until it is read."""
+    with contextlib.suppress(OSError):
+        while data:
+            data = data[os.write(log, data) :]
 
 
 def _line(request: Request) -> bytes:

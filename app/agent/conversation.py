@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -133,6 +134,10 @@ class Conversation:
     def add_context(self, title: str, text: str) -> None:
         """Keep a text that the model is to see with the next request."""
         self._context.append((title, text))
+
+    async def change_context(self, change: Callable[[str], Awaitable[str]]) -> None:
+        """Put each text that the model is to see with the next request into another form."""
+        self._context = [(title, await change(text)) for title, text in self._context]
 
     def drop_context(self) -> None:
         """Let the next request go alone."""

@@ -8,6 +8,7 @@ from collections.abc import Container
 from typing import Any
 
 from ...training.protocol import ToolCall
+from ...training.redaction import find_secrets
 from ..store.rules import Rule, RuleFile, RulesUnreadable, identity
 from ..workspace.secret_names import looks_secret
 from ..workspace.workspace import MissingError, Workspace, WorkspaceError
@@ -138,6 +139,12 @@ class ApprovalController:
         rule = Rule(call, time.time(), terms)
         self._denied.discard(same)
         self._reading.allow(call)
+        if for_good and (secrets := find_secrets(same)):
+            self._allowed[same] = rule
+            return (
+                f"The call holds what looks like a secret ({secrets[0].kind}), so the rule is not "
+                "written down and holds for this session only."
+            )
         if for_good and self._rules is not None:
             try:
                 self._rules.add(call, terms)

@@ -13,11 +13,12 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ...training.protocol import ToolCall
 from ..events import AgentEvent, Notice
-from ..store.paths import make_private_folder, write_private
+from ..store.paths import DataPaths, make_private_folder, write_private
 from ..tools import registry
 from ..workspace.beneath import regular_files
 from ..workspace.checkpoints import CheckpointError, Checkpoints, Entry, Plan, make_plan
 from ..workspace.hard_links import TICK
+from ..workspace.repository import Repository
 from ..workspace.workspace import Workspace, WorkspaceError
 
 _log = logging.getLogger(__name__)
@@ -62,6 +63,15 @@ class FilesController:
         self._path: Path | None = None
         self._calls: list[KeptCall] = []
         self._told = False
+
+    @classmethod
+    def of(
+        cls, repository: Repository, paths: DataPaths, present: Callable[[AgentEvent], None]
+    ) -> FilesController:
+        """Keep the files of a repository where its snapshots lie."""
+        store = paths.checkpoints(repository.key, repository.root)
+        checkpoints = Checkpoints(repository.root, store, git=repository.git)
+        return cls(checkpoints=checkpoints, present=present)
 
     def open(self, path: Path) -> None:
         """Go on with what was kept for a session, or begin."""

@@ -13,6 +13,7 @@ from ..store.journal import JournalError
 from ..store.paths import DataPaths, sweep_temporaries
 from ..store.sessions import SavedSession, SessionFile
 from .recorder import Recorder
+from .secrets import SecretsController
 
 STALE = 3600.0
 """Seconds after which a temporary file is nobody's any more; writing one takes milliseconds."""
@@ -21,10 +22,17 @@ STALE = 3600.0
 class Keeper:
     """Keeps one conversation at a time; `begin` starts a new file, `resume` goes on with one."""
 
-    def __init__(self, *, paths: DataPaths, present: Callable[[AgentEvent], None]) -> None:
+    def __init__(
+        self,
+        *,
+        paths: DataPaths,
+        present: Callable[[AgentEvent], None],
+        secrets: SecretsController,
+    ) -> None:
         self.file: SessionFile | None = None
         self._paths = paths
         self._present = present
+        self._secrets = secrets
         self._recorder = Recorder()
         self._told = False
 
@@ -53,14 +61,14 @@ class Keeper:
         record = self._recorder.take(event)
         if record is not None and self.file is not None:
             with self.words_for_disk():
-                self.file.show(record)
+                self.file.show(self._secrets.scrub_record(record))
 
     def keep(self, conversation: Conversation, *, model: str) -> None:
         """Put the conversation on disk as it is now."""
         if self.file is None:
             return
         with self.words_for_disk():
-            self.file.save(conversation.to_json(), model=model)
+            self.file.save(self._secrets.scrub_all(conversation.to_json()), model=model)
             self._told = False
 
     def cut(self, length: int) -> None:

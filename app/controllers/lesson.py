@@ -32,6 +32,7 @@ from ..events import (
 )
 from ..store.journal import Journal, JournalError
 from .engine import EngineController, EngineError
+from .secrets import SecretsController
 
 ATTEMPTS = 2
 KEPT = "the correction stays in the conversation"
@@ -47,10 +48,12 @@ class LessonController:
         engine: EngineController,
         journal: Journal,
         present: Callable[[AgentEvent], None],
+        secrets: SecretsController,
     ) -> None:
         self._engine = engine
         self._journal = journal
         self._present = present
+        self._secrets = secrets
         self._stopped = False
         self._unknown: dict[str, Lesson] = {}
 
@@ -65,7 +68,8 @@ class LessonController:
         again unless the outcome is ``learned``.
         """
         self._stopped = False
-        why_not = self._engine.cannot_train()
+        lesson, sealed = self._secrets.seal(lesson)
+        why_not = sealed or self._engine.cannot_train()
         unwritten = self._write(lambda: self._journal.add_lesson(lesson))
         if why_not is not None:
             result = _no_steps(lesson, "in_context_only", f"{_clause(why_not)}; {KEPT}.")
@@ -83,6 +87,8 @@ class LessonController:
             problem = "There is no such lesson in the journal."
         elif record.standing == "learned" and not record.lost:
             problem = "The lesson is learned and stands; there is nothing to replay."
+        elif not record.lesson.completion.tokens:
+            problem = "A secret was redacted in this lesson, so there is nothing left to train on."
         if record is None or problem is not None:
             self._present(Notice(problem or "", "warning"))
             return None
@@ -208,7 +214,8 @@ class LessonController:
 
     def _finish(self, lesson: Lesson, result: LessonResult) -> LessonResult:
         if lesson.id not in self._unknown:
-            self._write(lambda: self._journal.add_result(result), tell=True)
+            kept = self._secrets.scrub_result(result)
+            self._write(lambda: self._journal.add_result(kept), tell=True)
         self._present(LessonFinished(lesson, result))
         return result
 

@@ -7,8 +7,9 @@
 
 ``present`` is called with every event of ``app/events.py``, in order, on the event loop and
 never from a thread. ``decide`` is awaited when a proposal needs the user; it is cancelled when
-the session is interrupted. Nothing here raises because of what the user, the model, the worker
-or the disk did: that is told as ``Notice``, ``EngineFailed`` or ``TurnFinished(reason)``.
+the session is interrupted. ``ask`` is awaited about a secret that would be kept; without it every
+one is redacted. Nothing here raises because of what the user, the model, the worker or the disk
+did: that is told as ``Notice``, ``EngineFailed`` or ``TurnFinished(reason)``.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from ..store.log import log_to
 from ..store.paths import DataPaths
 from ..store.rules import RuleFile
 from ..tools import registry
-from ..workspace.checkpoints import Checkpoints, Plan
+from ..workspace.checkpoints import Plan
 from ..workspace.repository import Repository, inspect
 from ..workspace.workspace import Workspace
 from .adapter import AdapterController, absolute
@@ -42,6 +43,7 @@ from .idle import IdleCheck
 from .keeping import Keeper
 from .lesson import LessonController
 from .metrics import Metrics
+from .secrets import Asker, SecretsController
 from .sessions import BUSY, SessionPorts, SessionsController
 from .suite import Forgotten, SuiteController
 from .toolbox import Toolbox
@@ -56,13 +58,20 @@ Decider = Callable[[Proposal], Awaitable[Decision]]
 T = TypeVar("T")
 
 CLOSING_SECONDS = 5.0
+SYSTEM = "AGENTS.md, or the name of a file,"
 
 
 class SessionController:
     """Builds the engine, the tools and the stores from the settings, and runs requests."""
 
     def __init__(
-        self, *, settings: Settings, folder: Path, present: Presenter, decide: Decider
+        self,
+        *,
+        settings: Settings,
+        folder: Path,
+        present: Presenter,
+        decide: Decider,
+        ask: Asker | None = None,
     ) -> None:
         self.settings = settings
         self.folder = folder
@@ -83,7 +92,8 @@ class SessionController:
         self._idle = IdleCheck()
         self._turn: TurnController | None = None
         self._conversation = Conversation("")
-        self._keeper = Keeper(paths=self._paths, present=self._present)
+        self.secrets = SecretsController(present=self._present, ask=ask)
+        self._keeper = Keeper(paths=self._paths, present=self._present, secrets=self.secrets)
         self._files: FilesController | None = None
         self._approval: ApprovalController | None = None
         self._task: asyncio.Task[Any] | None = None
@@ -153,9 +163,6 @@ class SessionController:
         """
         log_to(self._paths.app_log)
         self.repository = await asyncio.to_thread(inspect, self.folder)
-        if not self.repository.git:
-            root = self.repository.root
-            self._present(Notice(f"{root} is not a git repository; git cannot bring files back."))
         self._approval = ApprovalController(
             read_only_tools={name for name, tool in registry.TOOLS.items() if tool.read_only},
             auto_approve_readonly=self.settings.auto_approve_readonly,
@@ -173,7 +180,7 @@ class SessionController:
         self.toolbox.open(self.repository.root)
         # What the first call needs is imported while the model loads.
         _, _, started = await asyncio.gather(
-            do_chores(self.repository.root, self.settings.data_dir, self._present, files),
+            do_chores(self.repository, self.settings.data_dir, self._present, files),
             self.toolbox.ready(),
             self._engine.start(),
         )
@@ -199,6 +206,7 @@ class SessionController:
         self._interrupts += 1
         if self._lessons is not None:
             self._lessons.stop()
+        self.secrets.stop()
         if self._turn is not None:
             self._turn.interrupt()
         if self._interrupts > 1 and self._engine.asked:
@@ -343,7 +351,8 @@ class SessionController:
             return
         if self._turn is None:
             self._turn = await self._new_turn()
-        await self._turn.run(text)
+        await self._conversation.change_context(self.secrets.clean_command)
+        await self._turn.run(await self.secrets.clean(text, "Your request"))
 
     async def _with_adapter(
         self, work: Callable[[AdapterController], Coroutine[Any, Any, T]]
@@ -414,7 +423,10 @@ class SessionController:
         path = self._paths.journal(self.repository.key, loaded.model_name)
         self._journal = Journal(path, look=look)
         self._lessons = LessonController(
-            engine=self._engine, journal=self._journal, present=self._present
+            engine=self._engine,
+            journal=self._journal,
+            present=self._present,
+            secrets=self.secrets,
         )
         self._suite = SuiteController(
             engine=self._engine,
@@ -436,7 +448,8 @@ class SessionController:
         if not (self._engine and self._lessons and approval and repository and files):
             raise RuntimeError("the session has not been started")
         room = self.loaded.context_tokens * 3 // 4 if self.loaded else 0
-        self._conversation.system = await asyncio.to_thread(read_prompt, repository, room)
+        system = await asyncio.to_thread(read_prompt, repository, room)
+        self._conversation.system = await self.secrets.clean(system, SYSTEM)
         return TurnController(
             engine=self._engine,
             lessons=self._lessons,
@@ -444,15 +457,11 @@ class SessionController:
             conversation=self._conversation,
             workspace=Workspace(repository.root),
             tools=await self.toolbox.ready(),
-            ports=Ports(self._present, self._decide, self._keep, files.around),
+            ports=Ports(self._present, self._decide, self._keep, files.around, self.secrets),
         )
 
     def _open_sessions(self, repository: Repository, resume: str) -> FilesController:
-        store = self._paths.checkpoints(repository.key, repository.root)
-        self._files = files = FilesController(
-            checkpoints=Checkpoints(repository.root, store, git=repository.git),
-            present=self._present,
-        )
+        self._files = files = FilesController.of(repository, self._paths, self._present)
         self.sessions = SessionsController(
             paths=self._paths,
             keeper=self._keeper,
@@ -465,6 +474,7 @@ class SessionController:
                 keep=self._keep,
                 loaded=lambda: self.loaded,
                 busy=lambda: self.busy,
+                secrets=self.secrets,
             ),
         )
         self._begin_file()

@@ -38,6 +38,7 @@ from ..workspace.checkpoints import Plan
 from ..workspace.repository import Repository, inspect
 from .files import FilesController
 from .keeping import Keeper
+from .secrets import SecretsController
 
 BUSY = "The agent is at work; stop it with Esc first."
 ELSEWHERE = "Another continualcode-tui has this session open; leave it there first."
@@ -58,6 +59,7 @@ class SessionPorts:
     keep: Callable[[], None]
     loaded: Callable[[], Loaded | None]
     busy: Callable[[], bool]
+    secrets: SecretsController
 
 
 class SessionsController:
@@ -97,6 +99,7 @@ class SessionsController:
 
     def rename(self, identifier: str, title: str) -> str | None:
         """Give a session another title."""
+        title = self._ports.secrets.scrub(title)
         if not title_of(title):
             return "The title is empty; write a few words."
         if identifier == self.current and self._keeper.file is not None:
@@ -140,8 +143,9 @@ class SessionsController:
         saved = read_session(self.folder / f"{identifier}.json")
         if saved is None:
             return GONE
+        saved = saved.model_copy(update={"title": self._ports.secrets.scrub(saved.title)})
         try:
-            conversation = Conversation.from_json(saved.conversation)
+            conversation = Conversation.from_json(self._ports.secrets.adopt(saved.conversation))
         except ValueError:
             return "This session was kept by another version of the program; it cannot be resumed."
         problem = _try(lambda: self._keeper.resume(saved, key=self._key))

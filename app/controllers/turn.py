@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import time
 import uuid
@@ -47,6 +48,7 @@ from ..workspace.workspace import Workspace
 from .approval import ApprovalController
 from .engine import EngineController, EngineError
 from .lesson import LessonController
+from .secrets import SecretsController
 
 T = TypeVar("T")
 
@@ -87,6 +89,7 @@ class Ports:
     decide: Callable[[Proposal], Awaitable[Decision]]
     keep: Callable[[], None]
     around: Callable[[ToolCall, int], AbstractAsyncContextManager[None]]
+    secrets: SecretsController
 
 
 class TurnController:
@@ -112,6 +115,7 @@ class TurnController:
         self._decide = ports.decide
         self._keep = ports.keep
         self._around = ports.around
+        self._secrets = ports.secrets
         self._tools = tools
         loaded = engine.loaded
         self._schemas = registry.schemas(whole=bool(loaded and loaded.engine != "practice"))
@@ -146,6 +150,7 @@ class TurnController:
     def interrupt(self) -> None:
         """Stop the waiting proposal and the tool, and go no further."""
         self._stopped = True
+        self._secrets.stop()
         for task in self._waiting:
             task.cancel()
 
@@ -156,17 +161,19 @@ class TurnController:
         while True:
             completion, retry = await self._next_completion()
             self._check()
+            await self._secrets.decide(completion.text, "The model's answer")
+            self._check()
             turn = parse_turn(completion.text)
-            self._present(TurnSampled(turn.text, completion))
+            self._present(TurnSampled(self._secrets.scrub(turn.text), completion))
             if turn.problem:
                 problems += 1
                 self._reject(completion, turn.problem, problems)
                 continue
             if turn.call is None:
-                self.conversation.add_turn(turn.text)
+                self.conversation.add_turn(self._secrets.scrub(turn.text))
                 return
             call = registry.coerce(turn.call)
-            problem = registry.validate(call)
+            problem = registry.validate(call) or self._secrets.problem_with(call)
             if problem is not None:
                 problems += 1
                 self._reject(completion, problem, problems)
@@ -188,7 +195,7 @@ class TurnController:
                 f"The model wrote {count} calls in a row that cannot be understood; "
                 "say it in other words."
             )
-        self.conversation.reject(completion.text, problem)
+        self.conversation.reject(self._secrets.scrub(completion.text), problem)
         self._keep()
 
     # --- sampling -----------------------------------------------------------------------
@@ -272,8 +279,21 @@ class TurnController:
         decision: Decision = Approve()
         if rule is None:
             proposal, decision = await self._ask(proposal)
+            await self._ask_about_secrets(decision)
         self._present(ProposalDecided(proposal, decision, rule))
         return proposal, decision
+
+    async def _ask_about_secrets(self, decision: Decision) -> None:
+        """What the user wrote is kept and learned from, and so are the notes with a correction."""
+        match decision:
+            case Deny(correction=correction):
+                await self._secrets.decide(correction, "Your correction")
+            case Edit(arguments=arguments):
+                await self._secrets.decide(json.dumps(dict(arguments)), "Your edit")
+            case Approve():
+                return
+        for note in self.conversation.notes:
+            await self._secrets.decide(note, "Your note")
 
     async def _ask(self, proposal: Proposal) -> tuple[Proposal, Decision]:
         """Ask until the decision can be followed, and about the files as they are by then."""
@@ -315,7 +335,7 @@ class TurnController:
                 await self._run(proposal, shown or proposal.sha256)
             case Deny(correction=correction):
                 self._tell(self._approval.deny(proposal.call))
-                await self._learn_from_denial(proposal, carried(correction))
+                await self._learn_from_denial(proposal, self._secrets.scrub(carried(correction)))
             case Edit(shown=preview):
                 await self._learn_from_edit(proposal, _edited(proposal, decision), preview)
         self._keep()
@@ -334,7 +354,7 @@ class TurnController:
         learns meanwhile with the approved call as the solution.
         """
         self._approval.ran(proposal.call)
-        self.conversation.add_turn(proposal.text, proposal.call)
+        self._add_turn(proposal)
         self._keep()
         running = self._execute(proposal, proposal.call, proposal.preview, approved)
         lesson, self._unlearned = self._unlearned, None
@@ -344,6 +364,11 @@ class TurnController:
             shown = lesson.model_copy(update={"solution": proposal.call})
             result, _ = await asyncio.gather(running, self._lessons.learn(shown, show_retry=False))
         self.conversation.add_answer(result.output)
+
+    def _add_turn(self, proposal: Proposal) -> None:
+        """Put the model's turn into the conversation, as it may be kept."""
+        call = self._secrets.scrub_call(proposal.call)
+        self.conversation.add_turn(self._secrets.scrub(proposal.text), call)
 
     async def _execute(
         self, proposal: Proposal, call: ToolCall, shown: Preview, approved: str
@@ -358,9 +383,23 @@ class TurnController:
             return result
         _log.info("run: call %d, %s, sha256 %s", proposal.number, call.name, running)
         async with self._around(call, self.conversation.count):
-            return await self._run_tool(proposal, call, shown)
+            result, seconds = await self._run_tool(call, shown)
+            open_question = bool(self._secrets.undecided(result.output))
+            if not open_question:
+                result = self._finish(proposal, result, seconds)
+        if open_question:  # the files are looked at before the user is asked
+            await self._secrets.decide(result.output, f"The output of {call.name}")
+            result = self._finish(proposal, result, seconds)
+        return result
 
-    async def _run_tool(self, proposal: Proposal, call: ToolCall, shown: Preview) -> ToolResult:
+    def _finish(self, proposal: Proposal, result: ToolResult, seconds: float) -> ToolResult:
+        """Show what a call came to, and give it as it may be kept."""
+        result = replace(result, output=self._secrets.scrub(result.output))
+        self._present(ToolFinished(proposal, result, seconds))
+        return result
+
+    async def _run_tool(self, call: ToolCall, shown: Preview) -> tuple[ToolResult, float]:
+        """Run a call; also how long it took."""
         began = time.monotonic()
         running = registry.run(
             call, self._workspace, lambda text: self._present(ToolOutput(text)), shown, self._tools
@@ -373,8 +412,7 @@ class TurnController:
             # A fault in a tool must not cost the conversation; the model is told, as of any error.
             _log.exception("the tool %s failed", call.name)
             result = ToolResult(ok=False, output=f"error: the tool failed ({error!r})")
-        self._present(ToolFinished(proposal, result, time.monotonic() - began))
-        return result
+        return result, time.monotonic() - began
 
     async def _interruptible(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Await something that `interrupt` may cancel."""
@@ -401,7 +439,7 @@ class TurnController:
             return
         if result.outcome in UNLEARNED and self._engine.cannot_train() is None:
             self._unlearned = lesson
-        self.conversation.add_turn(proposal.text, proposal.call)
+        self._add_turn(proposal)
         self.conversation.deny(correction)
 
     async def _learn_from_edit(
@@ -409,8 +447,8 @@ class TurnController:
     ) -> None:
         """Run the edited call while the worker learns the difference."""
         self._unlearned = None
-        correction = describe_edit(proposal.call.arguments, call.arguments)
-        self.conversation.add_turn(proposal.text, proposal.call)
+        correction = self._secrets.scrub(describe_edit(proposal.call.arguments, call.arguments))
+        self._add_turn(proposal)
         lesson = self._lesson(proposal, "edit", correction, call)
         if shown is None:
             shown = await asyncio.to_thread(registry.preview, call, self._workspace, self._tools)
@@ -419,7 +457,7 @@ class TurnController:
             self._lessons.learn(lesson, show_retry=False),
         )
         self._approval.ran(call)
-        self.conversation.edit(call, executed.output)
+        self.conversation.edit(self._secrets.scrub_call(call), executed.output)
 
     def _lesson(
         self,

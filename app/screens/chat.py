@@ -32,6 +32,7 @@ from .copying import copied_text
 from .desk import DecisionDesk
 from .learning import LearningPanel
 from .outbox import Outbox
+from .secret import ask_about_secret
 from .selecting import SelectsWhatIsThere
 from .theming import choose_theme
 from .transcript import Transcript
@@ -138,7 +139,11 @@ class ChatScreen(SelectsWhatIsThere, ChatState):
         self._opening = opening
         self.set_reactive(ChatState.repository, folder.name or str(folder))
         self.session = SessionController(
-            settings=settings, folder=folder, present=self._hear, decide=self._decide
+            settings=settings,
+            folder=folder,
+            present=self._hear,
+            decide=self._decide,
+            ask=lambda found: ask_about_secret(self.app, found, settings.arm_delay),
         )
         self._transcript = Transcript(self)
         self._caller: Caller | None = None

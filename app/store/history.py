@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
 
+from ...training.redaction import redact
 from .paths import make_private_folder, open_private_append, write_private
 
 MOST = 1_000
@@ -40,7 +41,8 @@ class PromptHistory:
         return texts
 
     def add(self, text: str) -> None:
-        """Append a text; OSError when the disk does not take it."""
+        """Append a text without its secrets; OSError when the disk does not take it."""
+        text = redact(text)
         if not text.strip() or text == self._last or len(text) > LONGEST:
             return
         with self._locked() as file:

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import logging
+import os
 from io import TextIOWrapper
 from pathlib import Path
 
 from typing_extensions import override
 
+from ...training.redaction import known_secrets, redact
 from ..workspace.visible import visible
 from .paths import open_private_append
 
 PROGRAM = "continualcode_tui"
-
-
-class VisibleFormatter(logging.Formatter):
-    """Writes nothing that a terminal would act on where the log is read."""
-
-    @override
-    def format(self, record: logging.LogRecord) -> str:
-        return visible(super().format(record))
 
 
 class PrivateFileHandler(logging.FileHandler):
@@ -29,6 +23,19 @@ class PrivateFileHandler(logging.FileHandler):
         return open_private_append(Path(self.baseFilename))
 
 
+class SafeFormatter(logging.Formatter):
+    """Leaves secrets, and what a terminal would act on, out of a line and its traceback."""
+
+    def __init__(self, form: str) -> None:
+        super().__init__(form)
+        self._known = known_secrets(os.environ)
+
+    @override
+    def format(self, record: logging.LogRecord) -> str:
+        """One entry of the log."""
+        return visible(redact(super().format(record), self._known))
+
+
 def log_to(path: Path) -> None:
     """Send what the program logs to this file only."""
     logger = logging.getLogger(PROGRAM)
@@ -36,6 +43,6 @@ def log_to(path: Path) -> None:
         logger.removeHandler(handler)
         handler.close()
     handler = PrivateFileHandler(path, delay=True, encoding="utf-8")
-    handler.setFormatter(VisibleFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(SafeFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)

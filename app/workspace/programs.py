@@ -8,21 +8,43 @@ from pathlib import Path
 
 
 def search_path(root: str | Path) -> list[str]:
-    """The folders of PATH that are absolute and lie outside ``root``."""
-    return _outside(os.environ.get("PATH", os.defpath), str(root))
+    """The folders of PATH that are absolute and lie outside ``root`` and the present repository."""
+    return _outside(os.environ.get("PATH", os.defpath), str(root), _present_repository())
 
 
 @lru_cache(maxsize=16)
-def _outside(path: str, root: str) -> list[str]:
+def _outside(path: str, *roots: str) -> list[str]:
     entries = path.split(os.pathsep)
-    return [entry for entry in entries if entry.startswith("/") and not lies_below(entry, root)]
+    return [entry for entry in entries if entry.startswith("/") and not _lies_in(entry, roots)]
+
+
+def _present_repository() -> str:
+    """The repository that the program was started in, or else the folder."""
+    try:
+        return _repository_of(str(Path.cwd()))
+    except OSError:
+        return ""
+
+
+@lru_cache(maxsize=4)
+def _repository_of(folder: str) -> str:
+    here = Path(folder)
+    return str(next((at for at in (here, *here.parents) if (at / ".git").exists()), here))
+
+
+def _lies_in(path: str, roots: tuple[str, ...]) -> bool:
+    return any(root and lies_below(path, root) for root in roots)
 
 
 def find_program(name: str, root: str | Path) -> str | None:
-    """Find a program on PATH; neither it nor its folder nor what it links to is below ``root``."""
+    """Find a program on PATH, never in ``root`` or in the present repository.
+
+    Neither it nor its folder nor what it links to may lie there.
+    """
     for entry in search_path(root):
         path = f"{entry}/{name}"
-        if os.path.isfile(path) and os.access(path, os.X_OK) and not lies_below(path, root):  # noqa: PTH113
+        usable = os.path.isfile(path) and os.access(path, os.X_OK)  # noqa: PTH113
+        if usable and not _lies_in(path, (str(root), _present_repository())):
             return path
     return None
 

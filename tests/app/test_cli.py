@@ -73,7 +73,8 @@ def test_the_screenless_core_has_no_screen_and_no_learning() -> None:
         assert name not in modules
     ours = {name for name in modules if name.startswith("continualcode_tui.training.")}
     wire = {"client", "protocol", "adapter_messages", "wire"}
-    wire |= {"durable", "import_paths", "surroundings"}  # of the client, and as light
+    # Of the client, and as light.
+    wire |= {"durable", "import_paths", "redaction", "surroundings"}
     assert ours == {f"continualcode_tui.training.{name}" for name in wire}
 
 
