@@ -262,7 +262,7 @@ class SessionController:
 
     async def adapters(self) -> AdapterList | None:
         """List the snapshots that are kept; None when that failed."""
-        return await self._alone(self._list_adapters())
+        return await self._alone(self._with_engine(lambda it: it.adapters()))
 
     async def use_adapter(self, snapshot: str) -> Undone | None:
         """Switch to a kept snapshot, by the beginning of its name; None when that failed."""
@@ -354,6 +354,12 @@ class SessionController:
         await self._conversation.change_context(self.secrets.clean_command)
         await self._turn.run(await self.secrets.clean(text, "Your request"))
 
+    async def _with_engine(
+        self, work: Callable[[EngineController], Coroutine[Any, Any, T]]
+    ) -> T | None:
+        engine = await self._ready()
+        return await self._try(engine, work(engine)) if engine else None
+
     async def _with_adapter(
         self, work: Callable[[AdapterController], Coroutine[Any, Any, T]]
     ) -> T | None:
@@ -362,13 +368,8 @@ class SessionController:
             return None
         return await self._try(engine, work(self._adapter))
 
-    async def _list_adapters(self) -> AdapterList | None:
-        engine = await self._ready()
-        return await self._try(engine, engine.adapters()) if engine else None
-
     async def _save(self, where: str | None) -> str | None:
-        engine = await self._ready()
-        saved = await self._try(engine, engine.save(where)) if engine else None
+        saved = await self._with_engine(lambda it: it.save(where))
         if saved is None:
             return None
         self._present(Notice(f"The adapter was written to {saved.path}."))
@@ -421,27 +422,20 @@ class SessionController:
         # Whoever may change the adapter here is the one that writes the journal.
         look = False if self.settings.worker_command else loaded.read_only or False
         path = self._paths.journal(self.repository.key, loaded.model_name)
-        self._journal = Journal(path, look=look)
+        self._journal = journal = Journal(path, look=look)
+        engine, tell = self._engine, self._present
         self._lessons = LessonController(
-            engine=self._engine,
-            journal=self._journal,
-            present=self._present,
-            secrets=self.secrets,
+            engine=engine, journal=journal, present=tell, secrets=self.secrets
         )
         self._suite = SuiteController(
-            engine=self._engine,
-            journal=self._journal,
-            lessons=self._lessons,
-            present=self._present,
+            engine=engine, journal=journal, lessons=self._lessons, present=tell
         )
-        self._adapter = AdapterController(
-            engine=self._engine, journal=self._journal, present=self._present
-        )
+        self._adapter = AdapterController(engine=engine, journal=journal, present=tell)
         self._adapter.note_loaded(loaded)
-        for notice in filter(None, [*self._journal.notices, self._journal.read_only]):
+        for notice in filter(None, [*journal.notices, journal.read_only]):
             self._present(Notice(notice, "warning"))
         self._lessons.reconcile()
-        self.metrics.seed(self._journal.lessons())
+        self.metrics.seed(journal.lessons())
 
     async def _new_turn(self) -> TurnController:
         repository, files, approval = self.repository, self._files, self._approval

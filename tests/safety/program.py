@@ -19,6 +19,7 @@ import torch
 from continualcode_tui.app.controllers.adapter import AdapterController
 from continualcode_tui.app.controllers.engine import EngineError
 from continualcode_tui.app.controllers.lesson import LessonController
+from continualcode_tui.app.controllers.secrets import SecretsController
 from continualcode_tui.app.controllers.suite import SuiteController
 from continualcode_tui.app.events import Notice
 from continualcode_tui.app.store.entries import LessonEntry, decode
@@ -218,7 +219,10 @@ class Program:
         self.journal = self.journal_class(path, look=loaded.read_only or False)
         self.told += filter(None, [loaded.notice, *self.journal.notices, self.journal.read_only])
         self.lessons = LessonController(
-            engine=self.direct, journal=self.journal, present=self._present
+            engine=self.direct,
+            journal=self.journal,
+            present=self._present,
+            secrets=SecretsController(present=self._present),
         )
         self.suite = SuiteController(
             engine=self.direct, journal=self.journal, lessons=self.lessons, present=self._present
