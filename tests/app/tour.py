@@ -30,15 +30,20 @@ from continualcode_tui.app.screens.metrics import MetricsScreen
 from continualcode_tui.app.screens.rewind import RestoreScreen, RewindScreen
 from continualcode_tui.app.screens.sessions import SessionsScreen
 from continualcode_tui.app.screens.settings import SettingsScreen, ValueScreen
+from continualcode_tui.app.screens.welcome import WelcomeScreen
 from continualcode_tui.app.settings import load_settings
+from continualcode_tui.widgets import arming
 from continualcode_tui.widgets.arguments_editor import ArgumentsEditor
 from continualcode_tui.widgets.composer import Composer
 from continualcode_tui.widgets.conversation import Conversation
 from continualcode_tui.widgets.correction_box import CorrectionBox
 from continualcode_tui.widgets.history_search import HistorySearch
 from continualcode_tui.widgets.stages import LessonStages
+from rich.segment import Segments
 from textual.command import CommandPalette
 from textual.screen import Screen
+from textual.scrollbar import ScrollBarRender
+from typing_extensions import override
 
 from ..controllers.support import Stage, call
 from ..workspace.test_repository import git
@@ -66,6 +71,9 @@ def hold_still(monkeypatch: pytest.MonkeyPatch) -> None:
     name = SimpleNamespace(uuid4=lambda: SimpleNamespace(hex=f"{next(numbers):032x}"))
     monkeypatch.setattr(turn, "uuid", name)
     monkeypatch.setattr(LessonStages, "_tick", lambda _: None)
+    # The tour types and decides faster than a person could.
+    monkeypatch.setattr(arming, "AFTER_TEXT", 0.0)
+    monkeypatch.setattr(arming, "AFTER_ANY", 0.0)
 
 
 def recorded() -> list[dict[str, Any]]:
@@ -109,13 +117,28 @@ async def prepare(stage: Stage) -> None:
     )
 
 
+class Track(ScrollBarRender):
+    """A scroll bar without its thumb: where that is depends on what was in view before."""
+
+    @classmethod
+    @override
+    def render_bar(
+        cls,
+        size: int = 25,
+        virtual_size: float = 0,
+        window_size: float = 0,
+        position: float = 0,
+        **more: Any,
+    ) -> Segments:
+        return super().render_bar(size, 0, 0, 0, **more)
+
+
 class Tour:
     """Goes from one screen to the next; each name that it yields is that of what is seen."""
 
     def __init__(self, at: Driver) -> None:
         self.at = at
-        # Of entries that are far away it knows no height: where its thumb is depends on the past.
-        at.chat.query_one(Conversation).styles.scrollbar_visibility = "hidden"
+        at.chat.query_one(Conversation).vertical_scrollbar.renderer = Track
 
     async def press(self, *keys: str) -> None:
         await self.at.pilot.press(*keys)
@@ -157,6 +180,7 @@ class Tour:
 
     async def a_call(self) -> AsyncIterator[str]:
         at = self.at
+        yield "start"
         await at.ask("fix the test")
         await at.proposal()
         yield "proposal"
@@ -172,8 +196,8 @@ class Tour:
         await at.ask("then run the tests")
         await at.until(lambda: "then run the tests" in at.text(), "the queue")
         yield "queue"
-        await self.press("up", "ctrl+u")
-        await self.press("tab")
+        await self.press("up", "ctrl+u", "tab")
+        await at.pilot.pause()  # the prompt tells the call of its keys
 
     async def its_boxes(self) -> AsyncIterator[str]:
         at = self.at
@@ -300,6 +324,9 @@ class Tour:
         yield "setting"
         await self.press("escape")
         await self.screen(SettingsScreen)
+        await self.back()
+        await self.open("/welcome", WelcomeScreen)
+        yield "welcome"
         await self.back()
         await self.press("f1")
         await self.screen(HelpScreen)
