@@ -409,8 +409,6 @@ class Conversation(VerticalScroll, can_focus=True):
         scroll = float(max(0, min(scroll, self._bottom)))
         self.set_reactive(Widget.scroll_y, scroll)
         self.set_reactive(cast("Reactive[float]", Widget.scroll_target_y), scroll)
-        if self.show_vertical_scrollbar:
-            self.vertical_scrollbar.position = scroll
         if not self._adjusting:
             self._aim = None
 
@@ -432,6 +430,8 @@ class Conversation(VerticalScroll, can_focus=True):
 
     def _check(self) -> None:
         """Mount what came near and let go what is far away, after what is painted now."""
+        if self.show_vertical_scrollbar:  # it may be newer than the scrolling
+            self.vertical_scrollbar.position = self.scroll_y
         if self._wanted() is not None:
             self.call_later(self._adjust)
 

@@ -334,6 +334,10 @@ class ProposalPanel(ArmedPanel):
         # Only then is what has come into view where it is.
         self.call_after_refresh(self._show_title)
 
+    def watch_virtual_size(self) -> None:
+        """Say how much there is further down, once that is laid out."""
+        self.call_later(self._show_title)
+
     def on_resize(self) -> None:
         """Say how much there is further down."""
         if self._shut:

@@ -58,6 +58,10 @@ class CallReader(VerticalScroll, can_focus=True, can_focus_children=False):
         """Show the whole title once the height is known."""
         self.show_rest()
 
+    def watch_virtual_size(self) -> None:
+        """Say how much there is further down, once that is laid out."""
+        self.call_later(self.show_rest)
+
     def on_resize(self) -> None:
         """Say how much there is further down."""
         self.call_after_refresh(self.show_rest)

@@ -1,87 +1,171 @@
-"""Pictures of the whole screen at three sizes."""
+"""What every screen looks like at three sizes in four kinds of theme, with recorded lessons.
+
+The pictures are text (see ``support/picture.py``) and lie in ``__snapshots__``. After a change
+that is meant, `pytest tests/app/test_pictures.py --snapshot-update` draws them anew.
+"""
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any
 
 import pytest
-from continualcode_tui.app.settings import load_settings
-from continualcode_tui.app.tui import ContinualCode
+from continualcode_tui.app import screens
+from continualcode_tui.app.screens.rewind import RestoreScreen, RewindScreen
+from continualcode_tui.widgets.arguments_editor import ArgumentsEditor
 from continualcode_tui.widgets.charts import LearningCharts
-from continualcode_tui.widgets.conversation import Conversation
+from continualcode_tui.widgets.composer import Composer
 from continualcode_tui.widgets.correction_box import CorrectionBox
-from textual.pilot import Pilot
+from continualcode_tui.widgets.prompt import Prompt
+from continualcode_tui.widgets.proposal_panel import ProposalPanel
+from syrupy.assertion import SnapshotAssertion
+from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
+from textual.screen import Screen
+from textual.widget import Widget
 
 from ..controllers.support import Stage
-from .test_screen import EDIT, WRITE, Driver
+from ..support.picture import picture
+from .test_screen import Driver, running
+from .tour import Tour, hold_still, prepare, recorded
 
 SIZES = [(60, 18), (80, 24), (120, 40)]
-Picture = Callable[..., bool]
+THEMES = ["dark", "light", "ansi-dark", "ansi-light"]
+QUICK = ((80, 24), "dark")
+REWINDING = (RewindScreen, RestoreScreen)
+
+
+class Pictures(SingleFileSnapshotExtension):
+    """A text file for each picture."""
+
+    _file_extension = "txt"
+    _write_mode = WriteMode.TEXT
 
 
 @pytest.fixture
 def stage(tmp_path: Path) -> Stage:
-    stage = Stage(tmp_path)
-    subprocess.run(["git", "init", "-q", "-b", "main"], cwd=stage.folder, check=True)
-    stage.write_script(
-        completions=["I will rewrite the test.\n" + WRITE],
-        lessons=[{"outcome": "learned", "retry": EDIT}],
-    )
-    return stage
-
-
-def program(stage: Stage, *settings: str) -> ContinualCode:
-    loaded = load_settings(stage.arguments("arm_delay=0.05", *settings), environ={})
-    return ContinualCode(loaded, stage.folder)
-
-
-async def propose(pilot: Pilot[Any]) -> Driver:
-    assert isinstance(pilot.app, ContinualCode)
-    driver = Driver(pilot.app, pilot)
-    await driver.ready()
-    await driver.ask("fix the test")
-    await driver.proposal()
-    await driver.until(lambda: driver.chat.branch == "main", "the branch")
-    await driver.settled()
-    return driver
-
-
-async def learn(pilot: Pilot[Any]) -> None:
-    at = await propose(pilot)
-    await at.pilot.press("n")
-    await at.box(CorrectionBox)
-    await at.type("use edit_lines")
-    await at.pilot.press("enter")
-    await at.until(lambda: at.chat.lessons == 1, "the lesson")
-    await at.proposal()
-    charts = at.chat.query_one(LearningCharts)
-    await at.until(lambda: not charts.display or charts.has_class("-data"), "the charts")
-    # The thumb of the scroll bar depends on when the last layout came.
-    at.chat.query_one(Conversation).styles.scrollbar_size_vertical = 0
-    await at.settled()
-
-
-@pytest.mark.parametrize("size", SIZES)
-def test_a_proposal(snap_compare: Picture, stage: Stage, size: tuple[int, int]) -> None:
-    assert snap_compare(program(stage), run_before=propose, terminal_size=size)
+    return Stage(tmp_path)
 
 
 @pytest.mark.parametrize(
-    "size",
+    ("size", "theme"),
     [
-        pytest.param(SIZES[0], marks=pytest.mark.slow),
-        SIZES[1],
-        pytest.param(SIZES[2], marks=pytest.mark.slow),
+        pytest.param(
+            size,
+            theme,
+            id=f"{size[0]}x{size[1]}-{theme}",
+            marks=[] if (size, theme) == QUICK else pytest.mark.slow,
+        )
+        for size in SIZES
+        for theme in THEMES
     ],
 )
-def test_a_learned_lesson(snap_compare: Picture, stage: Stage, size: tuple[int, int]) -> None:
-    assert snap_compare(program(stage), run_before=learn, terminal_size=size)
+async def test_every_screen(
+    size: tuple[int, int],
+    theme: str,
+    stage: Stage,
+    snapshot: SnapshotAssertion,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hold_still(monkeypatch)
+    await prepare(stage)
+    kept = snapshot.use_extension(Pictures)
+    visited: set[type[Screen[Any]]] = set()
+    differences: list[str] = []
+    async with running(stage, f"theme={theme}", size=size) as at:
+        async for name in Tour(at).everything():
+            shown = await at_rest(at)
+            assert str(stage.folder.parent) not in shown, f"{name} has a path of this machine"
+            visited |= {type(screen) for screen in at.app.screen_stack}
+            try:
+                assert shown == kept(name=name)
+            except AssertionError as difference:
+                differences.append(f"{name}: {difference}")
+    assert not differences, "\n".join(differences)
+    assert every_screen() <= visited, "the tour leaves screens out"
+
+
+def every_screen() -> set[type[Screen[Any]]]:
+    """All screens that the program has."""
+    for module in iter_modules(screens.__path__, f"{screens.__name__}."):
+        import_module(module.name)
+    found, left = set[type[Screen[Any]]](), [Screen]
+    while left:
+        left += left.pop().__subclasses__()
+        found |= {each for each in left if each.__module__.startswith(screens.__name__)}
+    return found
+
+
+async def at_rest(at: Driver) -> str:
+    """Wait until nothing is under way and the picture stays the same, and give it."""
+    seen: list[str] = []
+
+    def still() -> bool:
+        seen.append(picture(at.app))
+        return len(seen) > 4 and len(set(seen[-4:])) == 1 and not under_way(at)
+
+    await at.until(still, "a still picture")
+    return seen[-1]
+
+
+def under_way(at: Driver) -> bool:
+    """Whether something that has begun will be drawn when it ends."""
+    # A turn waits for the user, and going back for an answer.
+    lasting = {"turn", "command" if isinstance(at.app.screen, REWINDING) else ""}
+    working = {worker.group for worker in at.app.workers if not worker.is_finished}
+    return bool(working - lasting) or at.chat.query_one(LearningCharts)._stale
+
+
+SWEEP = [(60, 18), (40, 12), (61, 19), (79, 21), (80, 24), (119, 31), (120, 40), (200, 60),
+         (300, 100), (100, 14), (60, 18)]  # fmt: skip
 
 
 @pytest.mark.slow
-def test_a_learned_lesson_in_the_light(snap_compare: Picture, stage: Stage) -> None:
-    app = program(stage, "theme=continual-light")
-    assert snap_compare(app, run_before=learn, terminal_size=(80, 24))
+async def test_no_size_loses_the_prompt_or_the_keys_of_a_call(stage: Stage) -> None:
+    first = recorded()[0]
+    stage.write_script(
+        completions=["I write it anew.\n" + first["completion"], "Done."],
+        lessons=[{"retry": first["retry"], "result": first["result"]}],
+    )
+    async with running(stage, size=SWEEP[0]) as at:
+        await at.ask("fix the test")
+        await at.proposal()
+        await at.pilot.press("n")
+        await at.box(CorrectionBox)
+        for size in SWEEP:
+            await resize(at, size)
+            in_view(at, CorrectionBox, "Deny: what should it do instead?")
+        at.chat.query_one(CorrectionBox).query_one(Composer).put(first["correction"])
+        await at.pilot.press("enter")
+        await at.until(lambda: at.chat.lessons == 1, "the lesson")
+        await at.proposal()
+        for size in SWEEP:
+            await resize(at, size)
+            in_view(at, ProposalPanel, "y approve")
+            in_view(at, Prompt, "> ")
+        await at.pilot.press("e")
+        await at.box(ArgumentsEditor)
+        for size in SWEEP:
+            await resize(at, size)
+            in_view(at, ArgumentsEditor, "Ctrl+S run")
+        await at.pilot.press("escape")
+        await at.proposal()
+        await at.pilot.press("escape")
+        await at.until(lambda: at.chat.phase == "ready", "rest")
+        for size in SWEEP:
+            await resize(at, size)
+            in_view(at, Prompt, "> ")
+
+
+async def resize(at: Driver, size: tuple[int, int]) -> None:
+    await at.pilot.resize_terminal(*size)
+    await at.pilot.pause(0.05)
+
+
+def in_view(at: Driver, kind: type[Widget], words: str) -> None:
+    """The whole of a widget is on the screen, and at least one line of what it holds."""
+    widget = at.chat.query_one(kind)
+    assert at.app.screen.region.contains_region(widget.region), (at.app.size, widget.region)
+    assert widget.content_region.height >= 1, (at.app.size, at.text())
+    assert words in at.text(), (at.app.size, at.text())

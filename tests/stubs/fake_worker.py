@@ -3,7 +3,8 @@
 The script is a JSON file (first argument). Every list is used up from its front:
 
 ``completions``  texts that `sample` answers with; the last one is repeated
-``lessons``      what `learn` does: {"outcome", "retry", "die", "hang", "failure", "loss"}
+``lessons``      what `learn` does: {"outcome", "retry", "die", "hang", "failure", "loss"}; and
+                 {"result"} for fields of a lesson that was recorded
 ``load``         what `load` does: {"die"}, {"failure"}, {"seconds"} to take so long
 ``sample``       what `sample` does before it answers: {"die"}, {"hang"}, {"failure"}
 ``checks``       what `check` does: the same, or {"lost": {"a correction": ["of a suspect"]}}
@@ -133,6 +134,7 @@ class FakeWorker:
         if plan.get("failure"):
             raise Failure(plan)
         number, lesson = request["id"], request["lesson"]["id"]
+        recorded = plan.get("result", {})
         self.state["corrections"][lesson] = request["lesson"]["correction"]
         retry = None
         for stage in STAGES:
@@ -142,7 +144,8 @@ class FakeWorker:
             if plan.get("hang") == stage:
                 self.hang(number)
             if stage == "step":
-                self.send("step", number, metrics=METRICS)
+                for metrics in recorded.get("steps", [METRICS]):
+                    self.send("step", number, metrics=metrics)
             if stage == "retry":
                 retry = self.completion(plan["retry"], number)
         learned = plan["outcome"] == "learned"
@@ -167,6 +170,7 @@ class FakeWorker:
             "stages": {"gate": 0.1, "step": 0.3},
             "tokens_sampled": 5,
             "tokens_scored": 50,
+            **recorded,
         }
 
     def undo(self, request: Json) -> Json:
