@@ -288,7 +288,9 @@ def _write_log(error: BaseException, arguments: Sequence[str]) -> Path | None:
     import time
     import traceback
 
-    told = _redacted("".join(traceback.format_exception(error)))
+    from .workspace.visible import visible
+
+    told = visible(_redacted("".join(traceback.format_exception(error))))
     try:
         from .settings import load_settings
         from .store.paths import DataPaths, open_private_append

@@ -13,6 +13,7 @@ from textual.widgets import Static
 from typing_extensions import override
 
 from ...widgets.arming import ArmedPanel
+from ...widgets.sanitise import content
 from ..controllers.secrets import SecretFound
 
 WHAT_FOLLOWS = (
@@ -35,7 +36,7 @@ class SecretPanel(ArmedPanel):
 
     def compose(self) -> ComposeResult:
         """One sentence, and what each answer means."""
-        yield Static(Content(self._found.sentence))
+        yield Static(content(self._found.sentence))
         yield Static(Content.assemble("\n", (WHAT_FOLLOWS, "dim")))
 
     @override

@@ -158,7 +158,7 @@ def _sink_of(node: ast.Call, module: Module) -> tuple[str, Sequence[object]]:
         case ast.Attribute(attr="write", value=stream):
             wanted = ast.unparse(stream).rpartition(".")[2] in STREAMS
             return "write", (0,) if wanted else ()
-        case ast.Attribute(attr="update", value=owner) if not _shows(owner):
+        case ast.Attribute(attr="update", value=owner) if not (module.has_screen and _shows(owner)):
             return "update", ()
         case ast.Attribute(attr=name):
             return name, METHODS.get(name, ())

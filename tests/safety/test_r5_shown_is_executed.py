@@ -115,7 +115,7 @@ async def test_no_place_of_a_proposal_shows_one_as_it_is(part: int) -> None:
             assert not (set(characters) - allowed) & set(screen)
             assert screen.count("⟨") >= len(characters)
             assert app.query_one(CodeArea).value == text
-            assert [box.value for box in app.query(Input)] == [visible(text, keep="\t")]
+            assert [box.value for box in app.query(Input)] == [visible(text, keep="")]
 
 
 # --- 300 of 300 -----------------------------------------------------------------------------

@@ -107,8 +107,10 @@ async def test_a_word_typed_into_the_panel_disarms_it():
     app, panel = stage()
     async with app.run_test() as pilot:
         await until(lambda: panel.armed, pilot)
+        seen: list[bool] = []
+        panel.watch(panel, "armed", lambda armed: seen.append(armed), init=False)  # noqa: PLW0108
         await pilot.press("p")
-        assert not panel.armed
+        assert seen[:1] == [False]
         for key in "lease":
             app.post_message(Key(key, key))
             await asyncio.sleep(SETTLE * 1.2)
