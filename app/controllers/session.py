@@ -245,7 +245,7 @@ class SessionController:
     def clear(self) -> None:
         """Begin a new conversation; the adapter and the lessons stay."""
         if self.busy:
-            self._say_busy()
+            self._present(Notice(BUSY, "warning"))
             return
         self._conversation.clear()
         self._turn = None
@@ -304,7 +304,7 @@ class SessionController:
         """
         if self.busy:
             work.close()
-            self._say_busy()
+            self._present(Notice(BUSY, "warning"))
             return None
         self._interrupts = 0
         self._idle.leave()
@@ -321,9 +321,6 @@ class SessionController:
         """Ask the lessons again when it is time and nobody wants anything else."""
         if self.loaded is not None:
             self._idle.begin(self._suite, self.settings.check_every)
-
-    def _say_busy(self) -> None:
-        self._present(Notice(BUSY, "warning"))
 
     async def _ready(self) -> EngineController | None:
         """The engine, started once more if it had failed."""
@@ -352,7 +349,11 @@ class SessionController:
         if self._turn is None:
             self._turn = await self._new_turn()
         await self._conversation.change_context(self.secrets.clean_command)
-        await self._turn.run(await self.secrets.clean(text, "Your request"))
+        text = await self.secrets.clean(text, "Your request")
+        if self._interrupts:
+            self._present(AtRest())
+        else:
+            await self._turn.run(text)
 
     async def _with_engine(
         self, work: Callable[[EngineController], Coroutine[Any, Any, T]]

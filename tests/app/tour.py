@@ -28,6 +28,7 @@ from continualcode_tui.app.screens.help import HelpScreen
 from continualcode_tui.app.screens.lessons import LessonsScreen
 from continualcode_tui.app.screens.metrics import MetricsScreen
 from continualcode_tui.app.screens.rewind import RestoreScreen, RewindScreen
+from continualcode_tui.app.screens.secret import SecretPanel, SecretScreen
 from continualcode_tui.app.screens.sessions import SessionsScreen
 from continualcode_tui.app.screens.settings import SettingsScreen, ValueScreen
 from continualcode_tui.app.screens.welcome import WelcomeScreen
@@ -53,6 +54,7 @@ WHEN, WHERE = "2026-01-02 03:04", "/home/you/scratch"
 RECORDED = Path(__file__).with_name("recorded_lessons.jsonl")
 LONG = "explain to me how the adapter is saved, and which files belong to a snapshot of it"
 CLEAN_UP = "cd build\nrm -rf ./* \x1b[2K\ngit status --porcelain | wc -l"
+TOKEN = "ghp_" + "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7cF0hL3oR6"
 WRONG = call("edit_lines", path="test_calc.py", start_line=90, end_line=95, content="pass")
 
 
@@ -337,3 +339,7 @@ class Tour:
         await at.until(lambda: "/clear" in at.text(), "the palette")
         yield "palette"
         await self.back()
+        await at.ask(f"deploy with {TOKEN}")
+        await self.screen(SecretScreen)
+        await at.until(lambda: at.app.screen.query_one(SecretPanel).armed, "its keys")
+        yield "secret"
