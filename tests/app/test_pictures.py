@@ -32,7 +32,6 @@ from .tour import Tour, hold_still, prepare, recorded
 
 SIZES = [(60, 18), (80, 24), (120, 40)]
 THEMES = ["dark", "light", "ansi-dark", "ansi-light"]
-QUICK = ((80, 24), "dark")
 REWINDING = (RewindScreen, RestoreScreen)
 
 
@@ -48,19 +47,9 @@ def stage(tmp_path: Path) -> Stage:
     return Stage(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("size", "theme"),
-    [
-        pytest.param(
-            size,
-            theme,
-            id=f"{size[0]}x{size[1]}-{theme}",
-            marks=[] if (size, theme) == QUICK else pytest.mark.slow,
-        )
-        for size in SIZES
-        for theme in THEMES
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("size", SIZES, ids=[f"{width}x{height}" for width, height in SIZES])
 async def test_every_screen(
     size: tuple[int, int],
     theme: str,

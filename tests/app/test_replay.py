@@ -6,6 +6,7 @@ import gc
 import time
 from pathlib import Path
 
+import pytest
 from continualcode_tui.app.screens.replay import as_entries
 from continualcode_tui.app.store.display import (
     CallShown,
@@ -78,6 +79,7 @@ def long_session(messages: int) -> list[Shown]:
     return made
 
 
+@pytest.mark.slow
 async def test_a_long_session_stands_there_in_full_as_fast_as_a_short_one() -> None:
     seconds: dict[int, float] = {}
     for messages in (400, 13_336, 400, 13_336):

@@ -251,7 +251,14 @@ async def test_escape_stops_and_the_prompt_takes_over(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize(
-    "death", ["prepare", "gate", "snapshot", "step", "guard", "retry", "commit", "answer"]
+    "death",
+    [
+        "step",
+        *(
+            pytest.param(stage, marks=pytest.mark.slow)
+            for stage in ("prepare", "gate", "snapshot", "guard", "retry", "commit", "answer")
+        ),
+    ],
 )
 async def test_the_screen_outlives_the_worker(stage: Stage, death: str) -> None:
     stage.write_script(

@@ -6,7 +6,6 @@ import stat
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from continualcode_tui.app.opening import Opening
@@ -18,7 +17,6 @@ from continualcode_tui.app.welcome_words import example_request
 from continualcode_tui.widgets.conversation import Conversation
 from continualcode_tui.widgets.file_index import FileIndex
 from continualcode_tui.widgets.prompt import Prompt
-from textual.pilot import Pilot
 
 from ..controllers.support import Stage
 from .test_screen import Driver, running, stage
@@ -50,33 +48,15 @@ def repository(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("size", [(60, 18), (80, 24), (120, 40)])
-@pytest.mark.parametrize("theme", ["dark", "light", "ansi-dark"])
 async def test_the_first_run_explains_itself_in_one_screen(
-    stage: Stage, repository: None, size: tuple[int, int], theme: str
+    stage: Stage, repository: None, size: tuple[int, int]
 ) -> None:
-    async with running(stage, f"theme={theme}", size=size) as at:
+    async with running(stage, size=size) as at:
         await at.until(lambda: WELCOME in at.text(), "the welcome")
         assert all(word in words(at) for word in WORDS), at.text()
         assert "● practice" in at.text()
         assert not at.chat.query_one(EmptyPage).max_scroll_y
         assert at.chat.query_one(Prompt).has_focus_within
-
-
-@pytest.mark.parametrize(
-    ("size", "theme"), [((60, 18), "ansi-dark"), ((80, 24), "light"), ((120, 40), "dark")]
-)
-def test_a_picture_of_the_first_run(
-    snap_compare: Picture, stage: Stage, repository: None, size: tuple[int, int], theme: str
-) -> None:
-    async def ready(pilot: Pilot[Any]) -> None:
-        at = Driver(pilot.app, pilot)  # pyright: ignore[reportArgumentType]
-        await at.ready()
-        await at.until(lambda: at.chat.branch == "main", "the branch")
-        await at.settled()
-
-    stage.write_script()
-    app = ContinualCode(load_settings(stage.arguments(f"theme={theme}"), environ={}), stage.folder)
-    assert snap_compare(app, run_before=ready, terminal_size=size)
 
 
 async def test_one_key_begins_and_the_welcome_does_not_come_again(

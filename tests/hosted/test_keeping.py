@@ -19,6 +19,7 @@ from tests.loopback.service import Features
 from tests.training.conftest import learn_request, lesson
 
 
+@pytest.mark.slow
 def test_the_state_is_saved_at_the_end_and_taken_up_again(start: Start, loopback: Loopback):
     first = start()
     assert first.learn(learn_request(lesson(said(first))), quiet()).proved

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import unicodedata
 
 from continualcode_tui.widgets.command_view import CommandView
@@ -15,6 +16,7 @@ NO_END = " ⟵ no newline at the end"
 TAB = 4
 
 
+@functools.cache
 def hidden_characters() -> dict[str, list[str]]:
     """Every character that draws nothing or moves what is drawn, by the kind it is of."""
     kinds: dict[str, list[str]] = {}

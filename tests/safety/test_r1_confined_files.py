@@ -28,6 +28,8 @@ from continualcode_tui.training.protocol import ToolCall
 
 from .swapper import swapping
 
+pytestmark = pytest.mark.slow
+
 SECRET = "the-secret-of-another"
 FILE_TOOLS = ("read", "write", "edit_lines", "glob", "grep")
 RACES = 200

@@ -30,6 +30,8 @@ from continualcode_tui.training.surroundings import worker_environment
 
 from .traps import TRAPS, Hostile, Trap
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def hostile(tmp_path: Path) -> Hostile:

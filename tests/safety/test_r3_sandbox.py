@@ -22,6 +22,8 @@ from continualcode_tui.app.sandbox.policy import Surroundings, make_policy
 
 from .scene import KEY, Scene, new_scene, survivors, victim
 
+pytestmark = pytest.mark.slow
+
 PYTHON = shlex.quote(sys.executable)
 EVIL = "git config -f evil/config core.fsmonitor 'touch {outside}/ran; false'"
 

@@ -203,6 +203,7 @@ GUARDS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("file", "guard", "bare"), GUARDS, ids=[each[0] for each in GUARDS])
 def test_each_guard_is_missed_where_it_is_taken_out(file: str, guard: str, bare: str) -> None:
     """The program itself with one call of the sanitiser less is a violation."""

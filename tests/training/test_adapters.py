@@ -198,6 +198,7 @@ def test_a_new_load_begins_with_the_adapter_on(engine, load_request):
     assert engine.adapters().enabled
 
 
+@pytest.mark.slow
 async def test_the_same_over_the_wire(worker, load_request, engine, tmp_path):
     grow(engine, "one")
     expected = weights(engine)

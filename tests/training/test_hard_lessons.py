@@ -20,6 +20,8 @@ from .conftest import (
     weights,
 )
 
+pytestmark = pytest.mark.slow
+
 NOT_LEARNED = {"gated", "in_context_only", "rolled_back"}
 
 

@@ -211,6 +211,7 @@ def test_a_disk_that_is_full_leaves_the_weights_unharmed(engine):
     assert learn(engine).outcome == "learned"
 
 
+@pytest.mark.slow
 def test_an_adapter_that_is_active_everywhere_learns_too(load_request):
     engine = LocalEngine()
     engine.load(load_request(adapter_scope="everywhere", repository="everywhere"), quiet())

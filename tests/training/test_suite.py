@@ -65,6 +65,7 @@ def test_a_lesson_holds_until_another_takes_it_back(engine):
     assert equal(weights(engine), before)
 
 
+@pytest.mark.slow
 def test_the_search_names_the_lesson_after_which_it_first_failed(engine):
     """Lessons that stay apart are stood in for by committing the same adapter again."""
     first = learn(engine, CAT, "first")
@@ -113,6 +114,7 @@ def test_the_prefixes_of_the_conversation_stay_where_they_are(engine):
     assert list(engine.policy.prefixes._entries) == kept
 
 
+@pytest.mark.slow
 def test_the_newest_kept_snapshot_before_a_lesson_and_back_again(engine):
     came = weights(engine)
     first = learn(engine, CAT, "first")

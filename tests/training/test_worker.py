@@ -59,6 +59,7 @@ async def learn(client: WorkerClient, denied: Completion, on_event=None) -> Less
     return result
 
 
+@pytest.mark.slow
 async def test_a_session_from_load_to_save(worker, load_request, tmp_path):
     loaded = await load(worker, load_request())
     assert loaded.device in {"cpu", "cuda", "mps"}
