@@ -32,6 +32,7 @@ async def command(at: Driver, line: str, words: str) -> None:
     await at.until(lambda: not at.chat.session.busy, "rest")
 
 
+@pytest.mark.slow
 async def test_off_and_on_can_be_seen_and_nothing_is_learned_meanwhile(stage: Stage) -> None:
     stage.write_script(completions=[WRITE, "Done."])
     async with running(stage) as at:
@@ -48,6 +49,7 @@ async def test_off_and_on_can_be_seen_and_nothing_is_learned_meanwhile(stage: St
         await at.until(lambda: at.chat.model == "fake-model", "the status")
 
 
+@pytest.mark.slow
 async def test_list_use_and_import(stage: Stage) -> None:
     stage.write_script(
         completions=[WRITE, "Done."], lessons=[{"outcome": "learned", "retry": EDIT}]

@@ -93,6 +93,7 @@ async def test_forget_asks_first(stage: Stage) -> None:
         await at.until(lambda: "Only a learned lesson" in at.text(), "the refusal")
 
 
+@pytest.mark.slow
 async def test_escape_stops_what_was_begun_here_and_then_goes_back(stage: Stage) -> None:
     async with overview(stage, lessons=[*LEARNED, {"hang": "step"}]) as at:
         await at.pilot.press("down", "down", "f")
@@ -125,6 +126,7 @@ async def test_undo_takes_the_selected_lesson_back(stage: Stage) -> None:
         assert standings(at) == ["forgotten", "learned", "undone"]
 
 
+@pytest.mark.slow
 async def test_the_list_is_filtered_by_words_of_correction_and_outcome(stage: Stage) -> None:
     async with overview(stage, size=(60, 18)) as at:
         await at.pilot.press("u")

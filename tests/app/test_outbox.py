@@ -64,6 +64,7 @@ async def test_what_is_written_meanwhile_is_sent_one_after_the_other(stage: Stag
     assert asked(stage) == ["first", "first", "second", "third"]
 
 
+@pytest.mark.slow
 async def test_what_is_written_while_the_model_loads_is_sent_when_it_is_ready(
     stage: Stage,
 ) -> None:

@@ -294,6 +294,7 @@ async def test_every_command_answers(stage: Stage) -> None:
         await at.until(lambda: "Did you mean /metrics?" in at.text(), "the nearest command")
 
 
+@pytest.mark.slow
 async def test_metrics_and_lessons_show_the_lesson(stage: Stage) -> None:
     stage.write_script(
         completions=[WRITE, "Done."], lessons=[{"outcome": "learned", "retry": EDIT}]

@@ -146,6 +146,7 @@ async def test_a_data_folder_that_cannot_be_used(stage: Stage) -> None:
     await session.close()
 
 
+@pytest.mark.slow
 async def test_a_second_interrupt_ends_a_worker_that_does_not_answer(stage: Stage) -> None:
     stage.write_script(completions=[WRITE], lessons=[{"hang": "step"}])
     stage.decisions = [Deny("no")]

@@ -60,6 +60,7 @@ def test_a_host_that_is_not_there_is_known_within_five_seconds(monkeypatch):
     assert "cannot be reached" in failure(Connection(f"http://127.0.0.1:{port}"), within=5)
 
 
+@pytest.mark.slow
 def test_a_host_that_never_answers_is_known_within_five_seconds(monkeypatch):
     monkeypatch.setenv(KEY, "tml-x")
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -106,6 +107,7 @@ def test_a_call_is_given_up_when_the_user_says_so(loopback):
     assert time.monotonic() - began < 1
 
 
+@pytest.mark.slow
 def test_waiting_is_told_with_the_reason_of_the_queue(connection, hosted, loopback: Loopback):
     events = []
     loopback.service.queue = ("paused_capacity", "all machines are busy")
@@ -125,6 +127,7 @@ def test_waiting_is_told_with_the_reason_of_the_queue(connection, hosted, loopba
     assert "Making an adapter, 1 s: waiting, all machines are busy" in told
 
 
+@pytest.mark.slow
 def test_a_poll_that_fails_is_not_repeated_in_a_busy_loop(connection, hosted, loopback: Loopback):
     kind = "retrieve_future/create_model"
     loopback.service.faults.always(kind, Fault("status", code=500))

@@ -140,6 +140,7 @@ def test_a_correction_that_changes_nothing_is_gated(engine):
     assert equal(weights(engine), before)
 
 
+@pytest.mark.slow
 def test_without_a_proof_the_weights_are_as_before(engine, monkeypatch):
     monkeypatch.setattr(learner.cases, "follow_reason", lambda *args: "never good enough")
     before = weights(engine)
@@ -274,6 +275,7 @@ def test_a_lesson_is_the_same_twice(load_request):
     assert results[0] == results[1]
 
 
+@pytest.mark.slow
 def test_the_anchors_answers_are_made_once(engine, answers):
     learn(engine)
     files = list(answers.glob("*.json"))

@@ -47,6 +47,7 @@ def check(engine: LocalEngine, *lessons: ProvedLesson) -> Checked:
     return engine.check(Check(id=1, lessons=lessons), quiet())
 
 
+@pytest.mark.slow
 def test_a_lesson_holds_until_another_takes_it_back(engine):
     first = learn(engine, CAT, "first")
     (held,) = check(engine, first).checks
