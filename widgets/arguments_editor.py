@@ -14,13 +14,14 @@ from textual.content import Content
 from textual.message import Message
 from textual.timer import Timer
 from textual.widget import Widget
-from textual.widgets import Checkbox, Input, Select, Static, TextArea
+from textual.widgets import Input, Select, Static, TextArea
 
 from .argument_values import ABSENT, Spec, parse, specs_of, text_of
 from .composer import CodeArea
 from .field import Field
 from .reading import end_in_view
 from .sanitise import content, visible
+from .tick import Tick
 
 Validate = Callable[[dict[str, Any]], str | None]
 UNCHANGED = "Nothing is changed yet. Esc goes back to the call, where y approves it as it is."
@@ -38,9 +39,9 @@ class ArgumentField(Vertical):
         & .label { text-wrap: nowrap; }
         & .note { color: $quiet; width: auto; height: 1; padding: 0 0 0 1; }
         & > .complaint { color: $text-error; display: none; height: auto; padding: 0 0 0 14; }
-        & Input, & Checkbox { width: 1fr; height: 1; border: none; padding: 0; }
-        & Input, & Checkbox { background: $surface; }
-        & Input:focus, & Checkbox:focus { background: $panel; }
+        & Input, & Tick { width: 1fr; height: 1; border: none; padding: 0; }
+        & Input, & Tick { background: $surface; }
+        & Input:focus, & Tick:focus { background: $panel; }
         & Select { width: 1fr; }
         & CodeArea, & CodeArea:focus { border: none; padding: 0; }
         &.-block { margin: 0 0 1 0; }
@@ -83,7 +84,7 @@ class ArgumentField(Vertical):
         if self.block:
             return CodeArea(text, code_language=self._language)
         if spec.kind == "boolean":
-            return Checkbox(Content("yes"), value=self._first is True, compact=True)
+            return Tick(value=self._first is True)
         if spec.kind == "choice":
             return Select(
                 [(content(choice, keep=""), choice) for choice in spec.choices],
@@ -115,7 +116,7 @@ class ArgumentField(Vertical):
     def text(self) -> str:
         """What the editor holds, as it was meant."""
         if self.spec.kind == "boolean":
-            return "true" if self.query_one(Checkbox).value else "false"
+            return "true" if self.query_one(Tick).value else "false"
         if self.spec.kind == "choice":
             chosen = self.query_one(Select).value
             return chosen if isinstance(chosen, str) else ""
@@ -137,7 +138,7 @@ class ArgumentField(Vertical):
         """Put the agent's value back."""
         text = text_of(self.spec, self._first)
         if self.spec.kind == "boolean":
-            self.query_one(Checkbox).value = self._first is True
+            self.query_one(Tick).value = self._first is True
         elif self.spec.kind == "choice":
             select = self.query_one(Select)
             select.value = text if text in self.spec.choices else Select.NULL
@@ -250,7 +251,7 @@ class ArgumentsEditor(VerticalScroll, can_focus=False):
         fields = list(self.query(ArgumentField))
         code = [field for field in fields if field.spec.kind == "code"]
         for field in (code or fields)[:1]:
-            field.query("CodeArea, Input, Select, Checkbox").first().focus()
+            field.query("CodeArea, Input, Select, Tick").first().focus()
 
     def arguments(self) -> tuple[dict[str, Any], str | None]:
         """Give the arguments as they stand, and the first thing that is wrong with them."""
@@ -279,7 +280,7 @@ class ArgumentsEditor(VerticalScroll, can_focus=False):
     @on(TextArea.Changed)
     @on(Input.Changed)
     @on(Select.Changed)
-    @on(Checkbox.Changed)
+    @on(Tick.Changed)
     def value_changed(self, event: Message) -> None:
         """Check the field at once, and tell the owner when typing pauses."""
         event.stop()
@@ -300,7 +301,7 @@ class ArgumentsEditor(VerticalScroll, can_focus=False):
 
     def on_key(self, event: events.Key) -> None:
         """Keep every key that types to this editor; a checkbox is ticked with Space."""
-        ticks = event.key == "space" and isinstance(self.screen.focused, Checkbox)
+        ticks = event.key == "space" and isinstance(self.screen.focused, Tick)
         if event.is_printable and not ticks:
             event.stop()
 

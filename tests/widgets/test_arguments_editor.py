@@ -8,9 +8,10 @@ import pytest
 from continualcode_tui.widgets.argument_values import ABSENT, Spec, parse, specs_of, text_of
 from continualcode_tui.widgets.arguments_editor import UNCHANGED, ArgumentsEditor
 from continualcode_tui.widgets.composer import CodeArea
+from continualcode_tui.widgets.tick import Tick
 from hypothesis import given
 from hypothesis import strategies as st
-from textual.widgets import Checkbox, Input
+from textual.widgets import Input
 
 from .support import HOSTILE, Stage, screen_text, settled, until
 
@@ -94,12 +95,24 @@ async def test_reset_puts_the_agents_call_back():
     app, editor = stage()
     async with app.run_test() as pilot:
         await pilot.press("x", "y", "tab")
-        app.query_one(Checkbox).value = True
+        app.query_one(Tick).value = True
         app.query(Input)[0].value = "other.py"
         assert editor.changed
         await pilot.press("ctrl+r")
         await until(lambda: not editor.changed, pilot)
         assert editor.arguments() == (CALL, None)
+
+
+async def test_a_tick_can_be_read_without_colours():
+    app, _ = stage()
+    async with app.run_test(size=(100, 40)) as pilot:
+        await settled(pilot)
+        assert "[ ] yes" in screen_text(app)
+        app.query_one(Tick).focus()
+        await pilot.press("space")
+        await until(lambda: "[✓] yes" in screen_text(app), pilot)
+        await pilot.press("space")
+        await until(lambda: "[ ] yes" in screen_text(app), pilot)
 
 
 async def test_enter_goes_on_escape_goes_back_and_typing_stays_inside():

@@ -1,0 +1,191 @@
+"""R9: whatever comes, the interface goes on: 0 of 12 floods hold it for a quarter of a second.
+
+Each flood is let loose on the whole program while a heart beats in the loop that draws the screen
+and takes the keys; the longest time between two beats is what a user would feel. The first test
+shows that the heart stops where the work is done in that loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from time import monotonic
+
+import pytest
+from continualcode_tui.app.screens.desk import DecisionDesk
+from continualcode_tui.widgets.prompt import Prompt
+from textual.events import Paste
+
+from ..app.test_screen import Driver, running
+from ..controllers.support import Stage, call
+
+pytestmark = pytest.mark.slow
+
+MOST = 0.25
+"""Seconds that the interface may stand still."""
+BEAT = 0.01
+EVIL = "a" * 40 + "!"
+RUNAWAY = r"^(a+)+$"
+TRIES = 3
+
+
+class Heart:
+    """Beats in the running loop, and keeps the longest time between two beats."""
+
+    def __init__(self) -> None:
+        self.longest = 0.0
+        self.beats = 0
+
+    async def beat(self) -> None:
+        last = monotonic()
+        while True:
+            await asyncio.sleep(BEAT)
+            now = monotonic()
+            self.longest = max(self.longest, now - last)
+            last = now
+            self.beats += 1
+
+
+@asynccontextmanager
+async def beating() -> AsyncIterator[Heart]:
+    heart = Heart()
+    task = asyncio.ensure_future(heart.beat())
+    try:
+        yield heart
+    finally:
+        task.cancel()
+
+
+async def test_work_in_the_loop_stops_the_heart() -> None:
+    """The attack fires: what a naive program does with such a search or such an output."""
+    async with beating() as heart:
+        await asyncio.sleep(0.1)
+        calm, heart.longest = heart.longest, 0.0
+        re.search(RUNAWAY, "a" * 25 + "!")
+        await asyncio.sleep(0.1)
+        assert heart.longest > MOST > calm
+        heart.longest = 0.0
+        "".join(re.sub(r"[^ -~]", "?", line) for line in ["\x1b[2J" * 9] * 300_000)
+        await asyncio.sleep(0.1)
+        assert heart.longest > MOST
+
+
+Flood = Callable[[Driver], Awaitable[None]]
+
+
+async def approved(at: Driver) -> None:
+    """Read a call to its end, approve it, and wait for what comes of it."""
+    await at.ask("go on")
+    await at.proposal()
+    panel = at.chat.query_one(DecisionDesk).panel
+    assert panel is not None
+    while not panel.seen:
+        await at.pilot.press("end")
+        await at.proposal()
+    await at.pilot.press("y")
+    await at.until(lambda: "Over." in at.text(), "the end of it", 60)
+
+
+async def looked_at(at: Driver) -> None:
+    """Look at a call from its beginning to its end, full screen too, and stop it."""
+    await at.ask("go on")
+    await at.proposal()
+    for key in ("f", "end", "home", "pagedown", "t", "escape"):
+        await at.pilot.press(key)
+        await at.pilot.pause(0.1)
+    await at.proposal()
+    await at.pilot.press("escape")
+    await at.until(lambda: at.chat.phase == "ready", "rest", 60)
+
+
+async def answered(at: Driver) -> None:
+    await at.ask("go on")
+    await at.until(lambda: "Over." in at.text() and at.chat.phase == "ready", "the answer", 60)
+
+
+async def pasted(at: Driver) -> None:
+    prompt = at.chat.query_one(Prompt)
+    for text in ("y\n" * 1_000_000, "x" * 5_000_000, "\x1b[2J\u202e" * 500_000):
+        prompt.focus()
+        at.app.post_message(Paste(text))
+        await at.pilot.pause(0.2)
+        prompt.text = ""
+
+
+def python(code: str) -> str:
+    """A command that runs a short program."""
+    return f"{sys.executable} -c '{code}'"
+
+
+OUTPUTS = {
+    "lines without end": "yes | head -c 80000000",
+    "one line of 50 MB": "head -c 50000000 /dev/zero | tr '\\0' x",
+    "bytes that are no text": "head -c 20000000 /dev/urandom",
+    "control sequences": python(
+        r"print(\"\x1b[2J\x1b]0;x\x07\x1b[31m\u202e\" * 2_000_000)"
+    ).replace('\\"', '"'),
+    "half a million empty lines": "yes '' | head -n 500000",
+    "combining marks": python('print("e" + "\\u0301" * 3_000_000)'),
+}
+
+
+def lay_out(folder: Path) -> None:
+    """Put large and hostile files into the repository."""
+    (folder / "evil.txt").write_text(f"{EVIL}\n" * 2_000)
+    (folder / "long.txt").write_text("word " * 2_000_000)
+    (folder / "wide.txt").write_text("".join(f"line {n} of many\n" for n in range(400_000)))
+
+
+SCRIPTS: dict[str, tuple[list[str], Flood]] = {
+    **{name: ([call("bash", command=cmd), "Over."], approved) for name, cmd in OUTPUTS.items()},
+    "a search that never ends": ([call("grep", pattern=RUNAWAY), "Over."], answered),
+    "a search that finds everything": ([call("grep", pattern="e"), "Over."], answered),
+    "large files": (
+        [call("read", path="long.txt"), call("read", path="wide.txt", limit=400_000), "Over."],
+        answered,
+    ),
+    "a large file to write": (
+        [call("write", path="new.py", content="x = [1, 2, 3]  # and so on\n" * 100_000)],
+        looked_at,
+    ),
+    "a large file to change": (
+        [call("write", path="wide.txt", content="".join(f"row {n}\n" for n in range(200_000)))],
+        looked_at,
+    ),
+    "a command of a megabyte": ([call("bash", command="echo " + "a b " * 250_000)], looked_at),
+    "a long answer": (
+        ["# Title\n\n" + "- *some* `words` of an **answer**\n" * 6_000 + "\nOver."],
+        answered,
+    ),
+    "one word of a megabyte": (["x" * 1_000_000 + " Over."], answered),
+    "pastes": (["Over."], pasted),
+}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+async def test_no_flood_holds_the_interface(name: str, tmp_path: Path) -> None:
+    """Whoever else uses the machine stops the heart too, so a flood has three tries."""
+    completions, flood = SCRIPTS[name]
+    longest: list[float] = []
+    for number in range(TRIES):
+        (tmp_path / str(number)).mkdir()
+        stage = Stage(tmp_path / str(number))
+        lay_out(stage.folder)
+        stage.write_script(completions=completions)
+        async with running(stage, "arm_delay=0.05", size=(100, 40)) as at:
+            async with beating() as heart:
+                await flood(at)
+                await at.pilot.pause(0.3)
+            assert heart.beats > 10
+        longest.append(heart.longest)
+        if heart.longest < MOST:
+            return
+    raise AssertionError(f"{name}: {[round(each, 3) for each in longest]} s")
+
+
+def test_there_are_enough_floods() -> None:
+    assert len(SCRIPTS) >= 12
