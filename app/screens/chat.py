@@ -21,6 +21,7 @@ from ...widgets.stages import LessonStages
 from ...widgets.status_bar import StatusBar
 from ..agent.proposal import Decision, Proposal
 from ..calling import Caller
+from ..controllers.secrets import SecretFound
 from ..controllers.session import SessionController
 from ..controllers.sessions import BUSY
 from ..events import AgentEvent, Severity
@@ -143,7 +144,7 @@ class ChatScreen(SelectsWhatIsThere, ChatState):
             folder=folder,
             present=self._hear,
             decide=self._decide,
-            ask=lambda found: ask_about_secret(self.app, found, settings.arm_delay),
+            ask=self._ask_about,
         )
         self._transcript = Transcript(self)
         self._caller: Caller | None = None
@@ -234,6 +235,15 @@ class ChatScreen(SelectsWhatIsThere, ChatState):
         self.query_one(Outbox).hear(message.event)
         if self._overview is not None and self._overview.is_attached:
             self._overview.hear(message.event)
+
+    async def _ask_about(self, found: SecretFound) -> bool:
+        before = self.phase, self.detail
+        self.set_phase("waiting", "your answer")
+        try:
+            return await ask_about_secret(self.app, found, self.settings.arm_delay)
+        finally:
+            # A request goes on from here, so nothing comes to rest.
+            self.set_phase(*(("thinking", "") if before[0] == "ready" else before))
 
     async def _decide(self, proposal: Proposal) -> Decision:
         try:
