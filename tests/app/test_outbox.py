@@ -141,7 +141,6 @@ async def test_an_own_command_runs_while_a_call_waits_and_the_model_does_not_see
         assert at.chat.phase == "waiting"
         await at.pilot.press("tab")
         await at.proposal()
-        await at.pilot.pause(0.1)
         await at.pilot.press("y")
         await at.until(lambda: "One." in at.text(), "the answer")
         assert changed(stage)

@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from time import monotonic
 
 import pytest
 from continualcode_tui.app.commands import COMMANDS
@@ -21,6 +22,7 @@ from continualcode_tui.app.screens.transcript import prose_of
 from continualcode_tui.app.settings import load_settings
 from continualcode_tui.app.tui import ContinualCode
 from continualcode_tui.widgets.arguments_editor import ArgumentsEditor
+from continualcode_tui.widgets.arming import SETTLE
 from continualcode_tui.widgets.conversation import Conversation
 from continualcode_tui.widgets.correction_box import CorrectionBox
 from continualcode_tui.widgets.prompt import Prompt
@@ -86,7 +88,8 @@ class Driver:
 
         def armed() -> bool:
             panel = self.chat.query_one(DecisionDesk).panel
-            return panel is not None and panel.armed
+            # A key that comes too soon after another is none.
+            return panel is not None and panel.armed and monotonic() - panel._last_key > SETTLE
 
         await self.until(armed, "an armed proposal")
 

@@ -205,6 +205,7 @@ class Reader:
         given_to_panel = fingerprint(proposed, preview)
         await panel.show_preview(call_preview(proposed, preview))
         await until(lambda: panel.query_one(".preview").size.width > WIDE / 2, pilot)
+        await until(lambda: panel.query_one(".preview").size.height, pilot)
         recorder = Recorder()
         for diff in panel.query(DiffView):
             diff.open_or_fold()

@@ -149,14 +149,14 @@ SCRIPTS: dict[str, tuple[list[str], Flood]] = {
         answered,
     ),
     "a large file to write": (
-        [call("write", path="new.py", content="x = [1, 2, 3]  # and so on\n" * 100_000)],
+        [call("write", path="new.py", content="x = [1, 2, 3]  # and so on\n" * 15_000)],
         looked_at,
     ),
     "a large file to change": (
-        [call("write", path="wide.txt", content="".join(f"row {n}\n" for n in range(200_000)))],
+        [call("write", path="wide.txt", content="".join(f"row {n}\n" for n in range(20_000)))],
         looked_at,
     ),
-    "a command of a megabyte": ([call("bash", command="echo " + "a b " * 250_000)], looked_at),
+    "a command of 100 kB": ([call("bash", command="echo " + "a b " * 25_000)], looked_at),
     "a long answer": (
         ["# Title\n\n" + "- *some* `words` of an **answer**\n" * 6_000 + "\nOver."],
         answered,
