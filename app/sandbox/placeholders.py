@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ..store.paths import make_private_folder
 from .git_dirs import NO_COMMON_FOLDER, Placeholder
-from .reach import is_file, is_folder, is_link
+from .reach import is_file, is_folder, is_link, real_path
 
 _OURS = frozenset({b"", NO_COMMON_FOLDER})
 
@@ -89,7 +89,7 @@ def _make(placeholder: Placeholder) -> None:
 
 def _remove(path: Path) -> None:
     """Remove an empty folder, or a file with nothing but our own content."""
-    if is_link(path) or path.parent.resolve() != path.parent:
+    if is_link(path) or real_path(path.parent) != path.parent:
         return
     if is_folder(path):
         path.rmdir()
