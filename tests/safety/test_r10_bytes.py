@@ -13,6 +13,7 @@ import itertools
 import json
 import os
 import stat
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -154,6 +155,56 @@ async def test_owner_and_attributes_survive(tmp_path: Path, renaming: str) -> No
         before.st_mode,
     )
     assert after.st_ino != before.st_ino
+
+
+async def test_a_folder_gives_no_access_to_a_file_that_had_none(
+    tmp_path: Path, renaming: str
+) -> None:
+    """A folder's list for new files would let others read what only its owner could."""
+    workspace, file = Workspace(tmp_path), tmp_path / "f.txt"
+    file.write_text("one\n")
+    file.chmod(0o640)
+    everyone = 0xFFFFFFFF
+    entries = [
+        (1, 6, everyone),
+        (2, 6, 1234),
+        (4, 4, everyone),
+        (16, 6, everyone),
+        (32, 0, everyone),
+    ]
+    access = struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
+    try:
+        os.setxattr(tmp_path, "system.posix_acl_default", access)
+    except (AttributeError, OSError):
+        pytest.skip("this file system has no access lists")
+    (tmp_path / "new.txt").touch()
+    assert "system.posix_acl_access" in os.listxattr(tmp_path / "new.txt")
+    assert (await run(workspace, "write", path="f.txt", content="two\n"))[0]
+    assert "system.posix_acl_access" not in os.listxattr(file)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o640
+    os.setxattr(file, "system.posix_acl_access", access)
+    before = os.getxattr(file, "system.posix_acl_access")
+    assert (await run(workspace, "write", path="f.txt", content="three\n"))[0]
+    assert os.getxattr(file, "system.posix_acl_access") == before
+
+
+def test_no_program_that_runs_as_somebody_else_is_made(
+    tmp_path: Path, renaming: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the owner cannot be kept, the right to run as the owner must go."""
+    workspace, file = Workspace(tmp_path), tmp_path / "f.txt"
+    file.write_bytes(b"one\n")
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a file to somebody else")
+    os.chown(file, 1234, 2345)
+    file.chmod(0o6755)
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "fchown", refuse)
+    workspace.write_bytes("f.txt", b"two\n", before=b"one\n")
+    assert (file.read_bytes(), stat.S_IMODE(file.stat().st_mode)) == (b"two\n", 0o755)
 
 
 # --- changes by somebody else -------------------------------------------------------------
