@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..store.paths import make_private_folder
-from .git_dirs import NO_COMMON_FOLDER, Placeholder
+from .git_dirs import NO_COMMON_FOLDER, CannotConfine, Placeholder
 from .reach import is_file, is_folder, is_link, real_path
 
 _OURS = frozenset({b"", NO_COMMON_FOLDER})
@@ -35,7 +35,13 @@ class Placeholders:
         try:
             for placeholder in wanted:
                 os.write(register, json.dumps(str(placeholder.path)).encode() + b"\n")
-                _make(placeholder)
+                try:
+                    _make(placeholder)
+                except PermissionError:
+                    raise CannotConfine(
+                        f"{placeholder.path} cannot be kept from it; "
+                        f"make {placeholder.path.parent} writable"
+                    ) from None
             yield
         finally:
             self._remove_if_last(register)

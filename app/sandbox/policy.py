@@ -21,7 +21,16 @@ from .places import (
     TOOLCHAIN_VARIABLES,
     TOOLCHAINS,
 )
-from .reach import is_file, is_folder, is_link, is_socket, is_there, read_start, real_path
+from .reach import (
+    can_be_made,
+    is_file,
+    is_folder,
+    is_link,
+    is_socket,
+    is_there,
+    read_start,
+    real_path,
+)
 
 Mode = Literal["read", "write"]
 _OWN_FILE_SYSTEMS = (Path("/dev"), Path("/proc"), Path("/sys"))
@@ -74,6 +83,7 @@ def make_policy(root: Path, around: Surroundings) -> Policy:
             protected.append(path)
         elif name in GUARDED or name in at_home:
             placeholders.append(Placeholder(path))
+    placeholders = [each for each in placeholders if can_be_made(each.path)]
     modes: dict[Path, Mode] = {root: "write"}
     modes |= dict.fromkeys(git.shown, "read")
     modes |= dict.fromkeys(git.writable, "write")

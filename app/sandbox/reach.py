@@ -63,3 +63,15 @@ def read_start(path: Path) -> bytes:
             return file.read(LONGEST_READ) if regular else b""
         except OSError:
             return b""
+
+
+def can_be_made(path: Path) -> bool:
+    """Whether a command of this user could create something here, be it after a chmod."""
+    folder = path.parent
+    try:
+        if os.access(folder, os.W_OK | os.X_OK):
+            return True
+        writable = not os.statvfs(folder).f_flag & os.ST_RDONLY
+        return writable and folder.stat().st_uid == os.geteuid()
+    except OSError:
+        return True

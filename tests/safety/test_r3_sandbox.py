@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import shutil
 import socket
 import subprocess
 import sys
@@ -465,6 +467,39 @@ async def test_hooks_and_settings_that_lie_in_the_checkout(scene: Scene) -> None
     scene.git("config", "core.hooksPath", "later/hooks")
     assert not (await scene.run("mkdir -p later/hooks && echo x > later/hooks/pre-commit")).ok
     assert not (scene.repo / "later").exists()
+
+
+def test_commands_run_where_nothing_can_be_written(scene: Scene) -> None:
+    """What nobody can create needs no protection, so that a folder of somebody else can be used."""
+    setpriv = shutil.which("setpriv")
+    if os.geteuid() != 0 or setpriv is None:
+        pytest.skip("only root with setpriv can make a folder of somebody else's")
+    theirs = scene.home / "theirs"
+    theirs.mkdir()
+    os.chown(theirs, 1234, 1234)
+    code = (
+        "import asyncio, sys\n"
+        "from pathlib import Path\n"
+        "from continualcode_tui.app.sandbox.sandbox import Sandbox\n"
+        "from continualcode_tui.app.tools import registry\n"
+        "from continualcode_tui.app.workspace.workspace import Workspace\n"
+        "from continualcode_tui.training.protocol import ToolCall\n"
+        "sandbox = Sandbox(data_dir=Path(sys.argv[2]))\n"
+        "print(sandbox.prove(Path(sys.argv[1])).kind)\n"
+        "call = ToolCall(name='bash', arguments={'command': 'ls -A; mkdir .vscode'})\n"
+        "tools = registry.make_tools(5, sandbox)\n"
+        "run = registry.run(call, Workspace(sys.argv[1]), lambda _: None, tools=tools)\n"
+        "print(asyncio.run(run).output)\n"
+    )
+    done = subprocess.run(
+        [
+            setpriv, "--bounding-set=-dac_override,-dac_read_search,-chown,-fowner",
+            "--inh-caps=-all", sys.executable, "-c", code, str(theirs), str(scene.home / "data"),
+        ],
+        env=scene.environment, capture_output=True, text=True, check=True, timeout=30,
+    )  # fmt: skip
+    assert done.stdout.startswith("bwrap\nmkdir: cannot create directory"), done.stdout
+    assert not any(theirs.iterdir())
 
 
 SHOUT = "printf '[alias]\\n\\tst = !echo got in\\n' > "
