@@ -12,6 +12,7 @@ import contextlib
 import itertools
 import json
 import os
+import shutil
 import stat
 import struct
 import subprocess
@@ -186,6 +187,31 @@ async def test_a_folder_gives_no_access_to_a_file_that_had_none(
     before = os.getxattr(file, "system.posix_acl_access")
     assert (await run(workspace, "write", path="f.txt", content="three\n"))[0]
     assert os.getxattr(file, "system.posix_acl_access") == before
+
+
+def test_a_file_that_the_user_may_not_write_is_not_replaced(tmp_path: Path) -> None:
+    """Its folder would let it be replaced, and then it would belong to somebody else."""
+    setpriv = shutil.which("setpriv")
+    if os.geteuid() != 0 or setpriv is None:
+        pytest.skip("only root with setpriv can make a file of somebody else's")
+    file = tmp_path / "f.txt"
+    file.write_bytes(b"one\n")
+    os.chown(file, 1234, 1234)
+    code = (
+        "import sys\n"
+        "from continualcode_tui.app.workspace.workspace import Workspace, WorkspaceError\n"
+        "try:\n"
+        "    Workspace(sys.argv[1]).write_bytes('f.txt', b'two', before=b'one\\n')\n"
+        "except WorkspaceError as error:\n"
+        "    print(error)\n"
+    )
+    held = ["--bounding-set=-dac_override,-chown,-fowner", "--inh-caps=-all"]
+    done = subprocess.run(
+        [setpriv, *held, sys.executable, "-c", code, str(tmp_path)],
+        capture_output=True, text=True, check=True, timeout=30,
+    )  # fmt: skip
+    assert "not yours to write" in done.stdout
+    assert (file.read_bytes(), file.stat().st_uid) == (b"one\n", 1234)
 
 
 def test_no_program_that_runs_as_somebody_else_is_made(
