@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -14,6 +15,7 @@ from pathlib import Path
 
 APP_NAME = "continualcode-tui"
 LONGEST_NAME = 100
+NO_FOLDER = "{} is a file or a link that leads nowhere, so move it away or set data_dir"
 
 
 def safe_name(name: str) -> str:
@@ -34,7 +36,10 @@ def make_private_folder(folder: Path) -> Path:
         missing.append(part)
         part = part.parent
     for part in reversed(missing):
-        part.mkdir(mode=0o700, exist_ok=True)
+        try:
+            part.mkdir(mode=0o700, exist_ok=True)
+        except FileExistsError:
+            raise NotADirectoryError(errno.ENOTDIR, NO_FOLDER.format(part)) from None
         part.chmod(0o700)
         with suppress(PermissionError):  # a folder that may be entered and not listed
             sync_folder(part.parent)

@@ -166,6 +166,12 @@ def test_numbers_that_are_not_finite_are_never_committed(
     store.close()
 
 
+def test_a_link_to_a_disk_that_is_not_there_is_told(tmp_path: Path) -> None:
+    (tmp_path / "data").symlink_to(tmp_path / "not mounted")
+    with pytest.raises(EngineFailure, match="a link that leads nowhere, so move it away"):
+        SnapshotStore(tmp_path / "data" / "adapters").open()
+
+
 def test_after_a_foreign_folder_with_the_last_number_there_is_a_way_out(tmp_path: Path) -> None:
     store = SnapshotStore(tmp_path)
     store.open()
