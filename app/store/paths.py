@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import re
+import secrets
 import stat
 import time
 from contextlib import suppress
@@ -48,7 +49,8 @@ def make_private_folder(folder: Path) -> Path:
 
 def write_private(path: Path, content: bytes) -> None:
     """Replace a file in one step, so that a crash leaves the old one or the new one."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # Not the process's number alone: two containers that share a home may have the same.
+    beside = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
         _write_synced(beside, content)
         beside.replace(path)
@@ -60,7 +62,7 @@ def write_private(path: Path, content: bytes) -> None:
 
 
 def _write_synced(path: Path, content: bytes) -> None:
-    descriptor = _open_private(str(path), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC)
+    descriptor = _open_private(str(path), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC)
     try:
         rest = memoryview(content)
         while rest:
