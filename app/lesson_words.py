@@ -43,7 +43,10 @@ def short(identifier: str) -> str:
 
 def when(time: float) -> str:
     """A time as people write it."""
-    return datetime.fromtimestamp(time).astimezone().strftime("%Y-%m-%d %H:%M")
+    try:
+        return datetime.fromtimestamp(time).astimezone().strftime("%Y-%m-%d %H:%M")
+    except (ValueError, OverflowError, OSError):  # no clock says so, but a damaged file may
+        return "an unknown time"
 
 
 def hold(record: LessonRecord) -> str:

@@ -30,6 +30,7 @@ DAMAGE = {
 }
 """Errors that say that a file is not there, is something else, or cannot be read any more; with
 others, too many open files for one, it may be as good as ever."""
+NO_FOLDER = "{} is a file or a link that leads nowhere, so move it away or set data_dir"
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
@@ -49,7 +50,10 @@ def make_folder(path: Path) -> None:
         missing.append(path)
         path = path.parent
     for part in reversed(missing):
-        part.mkdir(mode=0o700, exist_ok=True)
+        try:
+            part.mkdir(mode=0o700, exist_ok=True)
+        except FileExistsError:
+            raise NotADirectoryError(errno.ENOTDIR, NO_FOLDER.format(part)) from None
         part.chmod(0o700)  # whatever the umask
         with contextlib.suppress(PermissionError):  # a folder that may be entered and not listed
             sync_directory(part.parent)

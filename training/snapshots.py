@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 CURRENT, GOOD, PINNED = "current", "good", "pinned"
 KEEP_LAST = 8
 LONGEST_NAME = 100
+LAST_NUMBER = 999_999
 LOCK_PATIENCE = 2.0
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -317,7 +318,14 @@ class SnapshotStore:
 
     def _next_number(self) -> int:
         names = self._names()
-        return int(names[-1].split("-")[0]) + 1 if names else 1
+        number = int(names[-1].split("-")[0]) + 1 if names else 1
+        if number > LAST_NUMBER:
+            raise EngineFailure(
+                "bad_adapter",
+                f"{self.snapshots / names[-1]} has the last number that a snapshot can have, so "
+                "nothing was changed: move it elsewhere and try again.",
+            )
+        return number
 
     def _write(self, manifest: Manifest, files: dict[FileName, bytes]) -> None:
         """Put a snapshot in its place, whole or not at all."""

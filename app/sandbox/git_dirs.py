@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..workspace.safe_git import run_git
-from .reach import is_file, is_folder, is_link, is_there
+from .reach import is_file, is_folder, is_link, is_there, read_start, real_path
 
 NO_COMMON_FOLDER = b".\n"
 """As `commondir` it means the git directory itself, to every git; it only keeps the name taken."""
@@ -41,6 +42,8 @@ class GitPlan:
     writable: list[Path] = field(default_factory=list)
     protected: list[Path] = field(default_factory=list)
     placeholders: list[Placeholder] = field(default_factory=list)
+    checkouts: set[Path] = field(default_factory=set)
+    """Those that were looked at, as a list of submodules may name one again and again."""
 
 
 def git_plan(root: Path) -> GitPlan:
@@ -51,6 +54,10 @@ def git_plan(root: Path) -> GitPlan:
 
 
 def _add_checkout(root: Path, plan: GitPlan, depth: int) -> None:
+    top = real_path(root)
+    if top in plan.checkouts:
+        return
+    plan.checkouts.add(top)
     entry = root / ".git"
     if is_link(entry):
         raise CannotConfine(f"{entry} is a symbolic link, which can be replaced")
@@ -65,7 +72,7 @@ def _add_checkout(root: Path, plan: GitPlan, depth: int) -> None:
     _add_configured(root, plan)
     if depth:
         for path in _submodules(root):
-            if is_there(path / ".git") and path.resolve().is_relative_to(root.resolve()):
+            if is_there(path / ".git") and real_path(path).is_relative_to(top):
                 _add_checkout(path, plan, depth - 1)
 
 
@@ -96,18 +103,32 @@ def _add_elsewhere(root: Path, entry: Path, plan: GitPlan) -> None:
     told = _first_line(entry)
     if not told.startswith("gitdir: "):
         return
-    folder = (root / told.removeprefix("gitdir: ")).resolve()
+    top, folder = real_path(root), _absolute(root, told.removeprefix("gitdir: "))
+    if folder.is_relative_to(top):
+        _add_inside(folder, plan)
+        return
+    folder = real_path(folder)
     back = _first_line(folder / "gitdir")
-    if back and (folder / back).resolve() == entry.resolve():
-        common = (folder / _first_line(folder / "commondir")).resolve()
+    if back and real_path(folder / back) == real_path(entry):
+        common = real_path(folder / _first_line(folder / "commondir"))
         if folder.parent == common / "worktrees" and all(
             is_there(common / name) for name in ("HEAD", "config", "objects", "refs")
         ):
             _add_linked(folder, common, plan)
         return
     worktree = _setting(folder, "core.worktree")
-    if worktree and (folder / worktree).resolve() == root.resolve():
+    if worktree and real_path(folder / worktree) == top:
         _add_git_dir(folder, plan)
+
+
+def _add_inside(folder: Path, plan: GitPlan) -> None:
+    """A git directory in the checkout but under another name; it may not be there yet."""
+    if real_path(folder) != folder:
+        raise CannotConfine(f"{folder}, the git directory, is reached through a symbolic link")
+    if is_folder(folder):
+        _add_git_dir(folder, plan)
+    else:
+        _protect(folder, plan)
 
 
 def _add_linked(folder: Path, common: Path, plan: GitPlan) -> None:
@@ -125,30 +146,65 @@ def _add_linked(folder: Path, common: Path, plan: GitPlan) -> None:
 
 
 def _add_configured(root: Path, plan: GitPlan) -> None:
-    """Protect what the configuration names inside the checkout: included files, a hooks folder."""
-    hooks = ""
-    top = root.resolve()
-    for origin, key, value in _configuration(root):
-        file = Path(os.path.abspath(root / origin))  # noqa: PTH100 - not through links
-        if is_there(file) and file.is_relative_to(top) and not _covered(file, plan.protected):
-            if file.resolve() != file:
-                raise CannotConfine(f"{file}, git's configuration, is a symbolic link")
-            plan.protected.append(file)
-        if key == "core.hookspath":
-            hooks = value
-    if not hooks:
+    """Protect what the configuration names inside the checkout: included files, a hooks folder.
+
+    Whether these are there and say anything does not count: a command could make them do so.
+    """
+    top = real_path(root)
+    settings = list(_configuration(root))
+    for origin, key, value in settings:
+        file = _absolute(root, origin)
+        _add_file(file, top, plan)
+        if key == "include.path" or (key.startswith("includeif.") and key.endswith(".path")):
+            included = _absolute(file.parent, value)
+            _add_file(included, top, plan)
+            if key.startswith("includeif.onbranch:") and is_file(included):
+                settings += _settings_of(root, included)  # a command can change the branch
+        elif key == "core.hookspath" and value:
+            _add_hooks(_absolute(root, value), top, plan)
+
+
+def _add_file(file: Path, top: Path, plan: GitPlan) -> None:
+    """Protect a file of the configuration if it lies in the checkout, or a link leads there."""
+    real = real_path(file)
+    if not file.is_relative_to(top):
+        if real.is_relative_to(top):
+            _protect(real, plan, b"")
         return
-    folder = Path(os.path.abspath(root / Path(hooks).expanduser()))  # noqa: PTH100
-    if not folder.is_relative_to(top) or folder == top or _covered(folder, plan.protected):
+    if real != file and not _covered(file, plan.protected):
+        raise CannotConfine(f"{file}, git's configuration, is a symbolic link")
+    _protect(file, plan, b"")
+
+
+def _add_hooks(folder: Path, top: Path, plan: GitPlan) -> None:
+    if not folder.is_relative_to(top) or _covered(folder, plan.protected):
         return
-    if folder.resolve() != folder:
+    if folder == top:
+        raise CannotConfine(f"{folder} as a whole is its own folder of hooks")
+    if real_path(folder) != folder:
         raise CannotConfine(f"{folder}, the folder of hooks, is reached through a symbolic link")
-    if is_there(folder):
-        plan.protected.append(folder)
+    _protect(folder, plan)
+
+
+def _protect(path: Path, plan: GitPlan, content: bytes | None = None) -> None:
+    """Make a place read-only; where there is none, take its name or that of a folder above it."""
+    if _covered(path, plan.protected):
         return
-    while not is_there(folder.parent):
-        folder = folder.parent
-    plan.placeholders.append(Placeholder(folder))
+    if is_there(path):
+        plan.protected.append(path)
+        return
+    while not is_there(path.parent):
+        path, content = path.parent, None
+    if is_link(path):
+        raise CannotConfine(f"{path}, on which git relies, is a symbolic link")
+    plan.placeholders.append(Placeholder(path, content))
+
+
+def _absolute(folder: Path, path: str) -> Path:
+    """A path as git reads it, with its links as they are."""
+    with suppress(RuntimeError):  # the home of a user that there is not
+        path = str(Path(path).expanduser())
+    return Path(os.path.abspath(folder / path))  # noqa: PTH100
 
 
 def _covered(path: Path, by: list[Path]) -> bool:
@@ -163,6 +219,14 @@ def _configuration(root: Path) -> Iterator[tuple[str, str, str]]:
         if origin.startswith("file:"):
             key, _, value = setting.partition("\n")
             yield origin.removeprefix("file:"), key, value
+
+
+def _settings_of(root: Path, file: Path) -> Iterator[tuple[str, str, str]]:
+    """Give each setting of one file."""
+    listed = run_git(root, "config", "-f", str(file), "--list", "-z") or b""
+    for setting in os.fsdecode(listed).split("\0"):
+        key, _, value = setting.partition("\n")
+        yield str(file), key, value
 
 
 def _setting(folder: Path, name: str) -> str:
@@ -181,8 +245,5 @@ def _submodules(root: Path) -> list[Path]:
 
 
 def _first_line(file: Path) -> str:
-    try:
-        with file.open("rb") as opened:
-            return os.fsdecode(opened.read(4096).splitlines()[0].strip())
-    except (OSError, IndexError):
-        return ""
+    lines = read_start(file).splitlines()
+    return os.fsdecode(lines[0].strip()) if lines else ""

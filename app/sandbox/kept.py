@@ -58,6 +58,10 @@ class Kept(Launch):
             try:
                 async with asyncio.timeout(PATIENCE):
                     await process.wait()
+            except TimeoutError:  # a command can stop its keeper
+                with suppress(ProcessLookupError):
+                    process.kill()
+                await process.wait()
             except BaseException:
                 with suppress(ProcessLookupError):
                     process.kill()

@@ -15,8 +15,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..store.paths import make_private_folder
-from .git_dirs import NO_COMMON_FOLDER, Placeholder
-from .reach import is_file, is_folder, is_link
+from .git_dirs import NO_COMMON_FOLDER, CannotConfine, Placeholder
+from .reach import is_file, is_folder, is_link, real_path
 
 _OURS = frozenset({b"", NO_COMMON_FOLDER})
 
@@ -35,7 +35,13 @@ class Placeholders:
         try:
             for placeholder in wanted:
                 os.write(register, json.dumps(str(placeholder.path)).encode() + b"\n")
-                _make(placeholder)
+                try:
+                    _make(placeholder)
+                except PermissionError:
+                    raise CannotConfine(
+                        f"{placeholder.path} cannot be kept from it; "
+                        f"make {placeholder.path.parent} writable"
+                    ) from None
             yield
         finally:
             self._remove_if_last(register)
@@ -89,7 +95,7 @@ def _make(placeholder: Placeholder) -> None:
 
 def _remove(path: Path) -> None:
     """Remove an empty folder, or a file with nothing but our own content."""
-    if is_link(path) or path.parent.resolve() != path.parent:
+    if is_link(path) or real_path(path.parent) != path.parent:
         return
     if is_folder(path):
         path.rmdir()

@@ -21,7 +21,16 @@ from .places import (
     TOOLCHAIN_VARIABLES,
     TOOLCHAINS,
 )
-from .reach import is_file, is_folder, is_link, is_socket, is_there
+from .reach import (
+    can_be_made,
+    is_file,
+    is_folder,
+    is_link,
+    is_socket,
+    is_there,
+    read_start,
+    real_path,
+)
 
 Mode = Literal["read", "write"]
 _OWN_FILE_SYSTEMS = (Path("/dev"), Path("/proc"), Path("/sys"))
@@ -74,6 +83,7 @@ def make_policy(root: Path, around: Surroundings) -> Policy:
             protected.append(path)
         elif name in GUARDED or name in at_home:
             placeholders.append(Placeholder(path))
+    placeholders = [each for each in placeholders if can_be_made(each.path)]
     modes: dict[Path, Mode] = {root: "write"}
     modes |= dict.fromkeys(git.shown, "read")
     modes |= dict.fromkeys(git.writable, "write")
@@ -150,7 +160,7 @@ def _readable(root: Path, home: Path, hidden: Sequence[Path], around: Surroundin
     for path in (*wanted, *_base_interpreters(environments), Path("/etc/resolv.conf").resolve()):
         if path in found or not is_there(path):
             continue
-        ours = path.is_relative_to(root) or path.resolve().is_relative_to(root)
+        ours = path.is_relative_to(root) or real_path(path).is_relative_to(root)
         below = any(path != each and path.is_relative_to(each) for each in hidden)
         narrow = path not in too_wide and not any(each.is_relative_to(path) for each in hidden)
         if below and narrow and not ours:
@@ -174,14 +184,10 @@ def _of_search_path(search_path: str, home: Path) -> Iterator[Path]:
 def _base_interpreters(environments: Iterable[Path]) -> Iterator[Path]:
     """The installation that a virtual environment of Python leans on."""
     for folder in environments:
-        try:
-            lines = (folder / "pyvenv.cfg").read_text().splitlines()
-        except (OSError, UnicodeDecodeError):
-            continue
-        for line in lines:
+        for line in os.fsdecode(read_start(folder / "pyvenv.cfg")).splitlines():
             name, _, value = line.partition("=")
             if name.strip() == "home" and value.strip().startswith("/"):
-                programs = Path(value.strip()).resolve()
+                programs = real_path(Path(value.strip()))
                 if is_there(programs / "python3") and _has_python(programs.parent / "lib"):
                     yield programs.parent
 
@@ -228,7 +234,7 @@ def open_sockets(policy: Policy) -> list[Path]:
     if relative:
         paths |= {folder / name for folder in _working_folders(policy.root) for name in relative}
     opened = [*policy.readable, *policy.modes]
-    real = {path.resolve() for path in paths}
+    real = {real_path(path) for path in paths}
     elsewhere = (*_OWN_FILE_SYSTEMS, *policy.masked)
     return sorted(
         path

@@ -17,6 +17,8 @@ from pydantic import Field, TypeAdapter, ValidationError
 from ...training.protocol import Checked, Lesson, LessonResult, Wire
 
 LINE = re.compile(rb'\{"seq":([0-9]{1,18}),"crc":"([0-9a-f]{8})","entry":(.*)\}', re.DOTALL)
+LARGEST_GAP = 1_000_000_000
+"""The most entries that may be missing: a number beyond would leave none for later entries."""
 MOST_TOLD = 4
 """The damaged places that are told one by one."""
 
@@ -162,6 +164,7 @@ class Lines:
     last: int = 0
     _left_out: list[tuple[int, int, str]] = field(default_factory=list)
     _missing: list[int] = field(default_factory=list)
+    _lessons: dict[str, LessonEntry] = field(default_factory=dict)
 
     def take(self, lines: Iterable[bytes]) -> None:
         """Read whole lines, without their ends; no line is passed over in silence."""
@@ -179,11 +182,23 @@ class Lines:
             if number <= self.last:
                 self._leave_out(place, "repeats an earlier entry")
                 continue
+            if number > self.last + LARGEST_GAP:
+                damaged += 1
+                self._leave_out(place, "has a number that it cannot have")
+                continue
             if number > self.last + 1 + damaged:
                 self._missing.append(place)
             self.last, damaged = number, 0
-            if entry is not None:
-                self.entries.append(entry)
+            if entry is None:
+                continue
+            if isinstance(entry, LessonEntry):
+                first = self._lessons.setdefault(entry.lesson.id, entry)
+                if first is not entry:
+                    # Written twice where it was not known whether the disk had it: no damage.
+                    if first.lesson != entry.lesson:
+                        self._leave_out(place, "has another lesson under a name that is taken")
+                    continue
+            self.entries.append(entry)
 
     def _leave_out(self, place: int, why: str) -> None:
         if self._left_out and self._left_out[-1][1:] == (place - 1, why):

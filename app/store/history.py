@@ -59,7 +59,7 @@ class PromptHistory:
         for line in lines:
             try:
                 text = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
             if isinstance(text, str) and text.strip() and texts[-1:] != [text]:
                 texts.append(text)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
+import secrets
 import stat
 import time
 from contextlib import suppress
@@ -14,6 +16,7 @@ from pathlib import Path
 
 APP_NAME = "continualcode-tui"
 LONGEST_NAME = 100
+NO_FOLDER = "{} is a file or a link that leads nowhere, so move it away or set data_dir"
 
 
 def safe_name(name: str) -> str:
@@ -34,7 +37,10 @@ def make_private_folder(folder: Path) -> Path:
         missing.append(part)
         part = part.parent
     for part in reversed(missing):
-        part.mkdir(mode=0o700, exist_ok=True)
+        try:
+            part.mkdir(mode=0o700, exist_ok=True)
+        except FileExistsError:
+            raise NotADirectoryError(errno.ENOTDIR, NO_FOLDER.format(part)) from None
         part.chmod(0o700)
         with suppress(PermissionError):  # a folder that may be entered and not listed
             sync_folder(part.parent)
@@ -43,7 +49,8 @@ def make_private_folder(folder: Path) -> Path:
 
 def write_private(path: Path, content: bytes) -> None:
     """Replace a file in one step, so that a crash leaves the old one or the new one."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # Not the process's number alone: two containers that share a home may have the same.
+    beside = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
         _write_synced(beside, content)
         beside.replace(path)
@@ -55,7 +62,7 @@ def write_private(path: Path, content: bytes) -> None:
 
 
 def _write_synced(path: Path, content: bytes) -> None:
-    descriptor = _open_private(str(path), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC)
+    descriptor = _open_private(str(path), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC)
     try:
         rest = memoryview(content)
         while rest:

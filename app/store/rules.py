@@ -57,7 +57,7 @@ class RuleFile:
             raise self._unreadable() from error
         try:
             return [_rule(entry) for entry in json.loads(text)["rules"]]
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
             raise self._unreadable() from error
 
     def add(self, call: ToolCall, terms: str | None = None) -> None:

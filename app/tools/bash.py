@@ -19,6 +19,8 @@ from .base import OutputSink, Preview, ToolResult, failure
 from .process import run_process
 
 TIMEOUT = 120.0
+LONGEST = 100_000
+"""Bytes of a command; Linux takes 131,071 as one word."""
 
 
 class Bash:
@@ -129,7 +131,12 @@ def problem_with(command: str) -> str | None:
     if "\0" in command:
         return "the command has a NUL character, which no shell can read"
     try:
-        os.fsencode(command)
+        length = len(os.fsencode(command))
     except UnicodeEncodeError:
         return "the command has half a character that cannot be passed to a shell"
+    if length > LONGEST:
+        return (
+            f"the command is too long ({length:,} bytes; the limit is {LONGEST:,}); "
+            "write what it holds to a file first"
+        )
     return None

@@ -241,7 +241,8 @@ class Checkpoints:
     def prune(self, kept: Iterable[str]) -> None:
         """Delete what none of these snapshots needs and nobody used for a day; once a day."""
         stamp = self._store / "pruned"
-        if not (self._store / "HEAD").exists() or _age(stamp) < PRUNE_EVERY:
+        # A stamp from the future was made by a clock that was wrong.
+        if not (self._store / "HEAD").exists() or 0 <= _age(stamp) < PRUNE_EVERY:
             return
         if self._known is None:
             self._prepare()

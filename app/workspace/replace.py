@@ -19,6 +19,7 @@ TEMPORARY_PREFIX = ".continualcode-"
 TEMPORARY_SUFFIX = ".tmp"
 LEFTOVER_SECONDS = 60.0
 """After how long a temporary file is left over, whoever made it."""
+_ACCESS_LIST = "system.posix_acl_access"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _MAKER = re.compile(re.escape(TEMPORARY_PREFIX) + r"(\d{1,9})-")
 
@@ -115,12 +116,14 @@ def _fill(descriptor: int, data: bytes, before: int | None, executable: bool | N
         view = view[os.write(descriptor, view) :]
     now = os.fstat(descriptor)
     old = now if before is None else os.fstat(before)
+    bits = old.st_mode & 0o7777
     if (now.st_uid, now.st_gid) != (old.st_uid, old.st_gid):
-        with contextlib.suppress(PermissionError):
+        try:
             os.fchown(descriptor, old.st_uid, old.st_gid)
+        except PermissionError:
+            bits &= ~(stat.S_ISUID | stat.S_ISGID)  # it would run as somebody else
     if before is not None:
         _copy_attributes(before, descriptor)
-    bits = old.st_mode & 0o7777
     if executable is not None:
         bits = bits | (bits & 0o444) >> 2 if executable else bits & ~0o111
     os.fchmod(descriptor, bits)
@@ -128,13 +131,19 @@ def _fill(descriptor: int, data: bytes, before: int | None, executable: bool | N
 
 
 def _copy_attributes(old: int, new: int) -> None:
-    """Copy access lists and the user's extended attributes, where the system has any."""
+    """Copy access lists and the user's extended attributes, where the system has any.
+
+    What the folder gives to every new file, an access list of its own, the old one did not have.
+    """
     if not hasattr(os, "listxattr"):
         return
     with contextlib.suppress(OSError):
-        for name in os.listxattr(old):
+        kept = os.listxattr(old)
+        for name in kept:
             with contextlib.suppress(OSError):
                 os.setxattr(new, name, os.getxattr(old, name))
+        if _ACCESS_LIST not in kept and _ACCESS_LIST in os.listxattr(new):
+            os.removexattr(new, _ACCESS_LIST)
 
 
 def _failed(error: OSError, shown: str) -> WorkspaceError:

@@ -149,6 +149,11 @@ class Workspace:
             )
         elif not status.st_mode & 0o222:
             problem = f"{path} is read-only; make it writable first, for example by chmod"
+        elif not os.access(place.name, os.W_OK, dir_fd=place.folder):
+            # Replacing it would work, as that needs the folder alone, and would change its owner.
+            problem = f"{path} is not yours to write; see who owns it and who may write it"
+            if os.fstatvfs(descriptor).f_flag & os.ST_RDONLY:
+                problem = f"{path} could not be written: the file system is read-only"
         if problem:
             os.close(descriptor)
             raise WorkspaceError(problem)

@@ -12,7 +12,9 @@ import contextlib
 import itertools
 import json
 import os
+import shutil
 import stat
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -154,6 +156,81 @@ async def test_owner_and_attributes_survive(tmp_path: Path, renaming: str) -> No
         before.st_mode,
     )
     assert after.st_ino != before.st_ino
+
+
+async def test_a_folder_gives_no_access_to_a_file_that_had_none(
+    tmp_path: Path, renaming: str
+) -> None:
+    """A folder's list for new files would let others read what only its owner could."""
+    workspace, file = Workspace(tmp_path), tmp_path / "f.txt"
+    file.write_text("one\n")
+    file.chmod(0o640)
+    everyone = 0xFFFFFFFF
+    entries = [
+        (1, 6, everyone),
+        (2, 6, 1234),
+        (4, 4, everyone),
+        (16, 6, everyone),
+        (32, 0, everyone),
+    ]
+    access = struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
+    try:
+        os.setxattr(tmp_path, "system.posix_acl_default", access)
+    except (AttributeError, OSError):
+        pytest.skip("this file system has no access lists")
+    (tmp_path / "new.txt").touch()
+    assert "system.posix_acl_access" in os.listxattr(tmp_path / "new.txt")
+    assert (await run(workspace, "write", path="f.txt", content="two\n"))[0]
+    assert "system.posix_acl_access" not in os.listxattr(file)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o640
+    os.setxattr(file, "system.posix_acl_access", access)
+    before = os.getxattr(file, "system.posix_acl_access")
+    assert (await run(workspace, "write", path="f.txt", content="three\n"))[0]
+    assert os.getxattr(file, "system.posix_acl_access") == before
+
+
+def test_a_file_that_the_user_may_not_write_is_not_replaced(tmp_path: Path) -> None:
+    """Its folder would let it be replaced, and then it would belong to somebody else."""
+    setpriv = shutil.which("setpriv")
+    if os.geteuid() != 0 or setpriv is None:
+        pytest.skip("only root with setpriv can make a file of somebody else's")
+    file = tmp_path / "f.txt"
+    file.write_bytes(b"one\n")
+    os.chown(file, 1234, 1234)
+    code = (
+        "import sys\n"
+        "from continualcode_tui.app.workspace.workspace import Workspace, WorkspaceError\n"
+        "try:\n"
+        "    Workspace(sys.argv[1]).write_bytes('f.txt', b'two', before=b'one\\n')\n"
+        "except WorkspaceError as error:\n"
+        "    print(error)\n"
+    )
+    held = ["--bounding-set=-dac_override,-chown,-fowner", "--inh-caps=-all"]
+    done = subprocess.run(
+        [setpriv, *held, sys.executable, "-c", code, str(tmp_path)],
+        capture_output=True, text=True, check=True, timeout=30,
+    )  # fmt: skip
+    assert "not yours to write" in done.stdout
+    assert (file.read_bytes(), file.stat().st_uid) == (b"one\n", 1234)
+
+
+def test_no_program_that_runs_as_somebody_else_is_made(
+    tmp_path: Path, renaming: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the owner cannot be kept, the right to run as the owner must go."""
+    workspace, file = Workspace(tmp_path), tmp_path / "f.txt"
+    file.write_bytes(b"one\n")
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a file to somebody else")
+    os.chown(file, 1234, 2345)
+    file.chmod(0o6755)
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "fchown", refuse)
+    workspace.write_bytes("f.txt", b"two\n", before=b"one\n")
+    assert (file.read_bytes(), stat.S_IMODE(file.stat().st_mode)) == (b"two\n", 0o755)
 
 
 # --- changes by somebody else -------------------------------------------------------------

@@ -6,8 +6,9 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from continualcode_tui.app.store.entries import Entry, Lines, line_of, to_json
+from continualcode_tui.app.store.entries import Entry, LessonEntry, Lines, line_of, to_json
 from continualcode_tui.app.store.journal import Journal, JournalError
+from continualcode_tui.training.protocol import LessonResult
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -128,6 +129,46 @@ def test_an_entry_of_another_version_keeps_its_number(tmp_path: Path) -> None:
     assert [record.lesson.id for record in again.lessons()] == ["l0", "l5"]
     assert len(again.notices) == 1
     again.close()
+
+
+@pytest.mark.parametrize("number", [10**18 - 1, 10**17, 2 * 10**9])
+def test_a_number_after_which_there_is_none_takes_no_later_entry_along(
+    number: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "journal.jsonl"
+    path.write_bytes(LINES[0] + line_of(number, to_json(ENTRIES[2])))
+    journal = Journal(path)
+    assert journal.notices == [
+        f"Line 2 of {path} has a number that it cannot have and was left out."
+    ]
+    journal.add_lesson(lesson(5))
+    journal.close()
+    again = Journal(path)
+    again.close()
+    assert [record.lesson.id for record in again.lessons()] == ["l0", "l5"]
+
+
+def test_a_lesson_that_stands_twice_is_not_learned_twice(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    learned = LessonResult(lesson="l0", outcome="learned", reason="It follows.")
+    journal = Journal(path)
+    for number in (0, 1):
+        journal.add_lesson(lesson(number))
+    journal.add_result(learned)
+    journal.close()
+    again = to_json(LessonEntry(time=1.0, lesson=lesson(0)))
+    other = to_json(LessonEntry(time=1.0, lesson=lesson(1, "another correction")))
+    with path.open("ab") as file:
+        file.write(line_of(4, again) + line_of(5, other))
+    journal = Journal(path)
+    journal.close()
+    assert [(record.lesson.id, record.standing) for record in journal.lessons()] == [
+        ("l0", "learned"),
+        ("l1", "pending"),
+    ]
+    assert journal.notices == [
+        f"Line 5 of {path} has another lesson under a name that is taken and was left out."
+    ]
 
 
 def test_much_damage_is_told_in_few_words(tmp_path: Path) -> None:

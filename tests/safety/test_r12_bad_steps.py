@@ -166,6 +166,26 @@ def test_numbers_that_are_not_finite_are_never_committed(
     store.close()
 
 
+def test_a_link_to_a_disk_that_is_not_there_is_told(tmp_path: Path) -> None:
+    (tmp_path / "data").symlink_to(tmp_path / "not mounted")
+    with pytest.raises(EngineFailure, match="a link that leads nowhere, so move it away"):
+        SnapshotStore(tmp_path / "data" / "adapters").open()
+
+
+def test_after_a_foreign_folder_with_the_last_number_there_is_a_way_out(tmp_path: Path) -> None:
+    store = SnapshotStore(tmp_path)
+    store.open()
+    describe = {"model": "m", "rank": 4, "targets": "all", "scope": "answer"}
+    foreign = store.snapshots / "999999-00000000"
+    foreign.mkdir()
+    with pytest.raises(EngineFailure, match="move it elsewhere"):
+        store.commit(parent=None, lesson="a", adapter={"a": torch.ones(3)}, describe=describe)
+    foreign.rename(tmp_path / "elsewhere")
+    first = store.commit(parent=None, lesson="a", adapter={"a": torch.ones(3)}, describe=describe)
+    assert store.newest_intact() == (first.id, [])
+    store.close()
+
+
 def test_a_manifest_of_any_bytes_is_read_or_refused(learned: Path) -> None:
     """Every single bit of it matters."""
     path = snapshot(adapter_folder(learned), NEWEST) / MANIFEST

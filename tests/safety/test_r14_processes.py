@@ -93,6 +93,16 @@ async def test_no_child_survives_an_interruption(kind: Kind, scene: Scene, mark:
     assert list(scene.repo.glob(".*")) == [scene.repo / ".git"]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS_IN_TIME)
+async def test_a_command_that_stops_what_is_above_it(kind: Kind, scene: Scene, mark: str) -> None:
+    command = f"setsid sleep {mark} & echo begun; kill -STOP $PPID; sleep {mark}"
+    result = await scene.run(command, kind, seconds=1)
+    assert "begun" in result.output
+    assert "[stopped after 1 s]" in result.output
+    assert survivors(mark) == []
+
+
 @pytest.mark.parametrize("kind", KINDS_IN_TIME)
 async def test_a_stopped_command_may_clear_up_first(kind: Kind, scene: Scene) -> None:
     """The polite signal comes first, so that git, say, can remove its lock."""

@@ -40,7 +40,7 @@ def test_only_the_newest_are_kept(tmp_path: Path) -> None:
 
 def test_half_a_line_and_foreign_lines_cost_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "history.jsonl"
-    path.write_bytes(b'"one"\n{"no": 1}\n\xff\xfe\n7\n"tor')
+    path.write_bytes(b'"one"\n{"no": 1}\n\xff\xfe\n7\n' + b"[" * 99_999 + b'\n"tor')
     history = PromptHistory(path)
     assert history.load() == ["one"]
     history.add("two")

@@ -238,6 +238,14 @@ def check(identifier: str, holds: str = "lost", suspects: tuple[str, ...] = ()) 
     return Checked(checks=(found,))
 
 
+def test_a_link_to_a_disk_that_is_not_there_is_told(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.symlink_to(tmp_path / "not mounted")
+    journal = reopened(data / "lessons" / "journal.jsonl")
+    assert f"{data} is a file or a link that leads nowhere" in str(journal.read_only)
+    assert "set data_dir" in str(journal.read_only)
+
+
 def test_a_check_is_kept_until_the_adapter_changes_under_it(path: Path) -> None:
     fill(path, 3)
     journal = Journal(path)

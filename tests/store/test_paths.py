@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,17 @@ def test_a_failed_write_leaves_the_old_file(
         write_private(tmp_path / "file", b"new")
     assert (tmp_path / "file").read_bytes() == b"old"
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_writers_with_one_process_number_do_not_disturb_each_other(tmp_path: Path) -> None:
+    """As threads have it, and programs in containers that share a home."""
+    path = tmp_path / "file"
+    contents = [bytes([65 + number]) * 200_000 for number in range(8)]
+    with ThreadPoolExecutor(len(contents)) as threads:
+        for _ in range(3):
+            list(threads.map(lambda content: write_private(path, content), contents))
+            assert path.read_bytes() in contents
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_conversations_are_listed_newest_first(tmp_path: Path) -> None:

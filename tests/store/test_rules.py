@@ -33,7 +33,16 @@ def test_rules_are_kept_once_and_privately(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{}", '{"rules": [1]}', '{"rules": [{"tool": 1}]}', "\xff"]
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"rules": [1]}',
+        '{"rules": [{"tool": 1}]}',
+        "\xff",
+        '{"rules": [{"tool": "bash", "arguments": {}, "since": 1' + "0" * 400 + "}]}",
+    ],
 )
 def test_a_file_that_is_not_ours_is_neither_used_nor_overwritten(tmp_path: Path, text: str) -> None:
     file = RuleFile(tmp_path / "rules.json")

@@ -70,6 +70,8 @@ async def test_there_is_no_input(call: Call) -> None:
 async def test_refusals(call: Call) -> None:
     assert "empty" in (await call("bash", command="  ")).output
     assert "NUL" in (await call("bash", command="a\0b")).output
+    assert "too long" in (await call("bash", command=": " + "é" * 60_000)).output
+    assert (await call("bash", command=": " + "x" * 99_000)).ok
 
 
 def test_the_preview_is_the_command(show: Callable[..., Preview], workspace: Workspace) -> None:

@@ -341,7 +341,8 @@ def test_pruning_keeps_what_can_be_gone_back_to_and_what_is_new(tmp_path: Path) 
         assert (root / "a.txt").read_text() == f"{words}\n"
 
 
-def test_pruning_is_done_once_a_day_and_needs_a_store(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stamp", [0, 2**32], ids=["long ago", "by a clock that was wrong"])
+def test_pruning_is_done_once_a_day_and_needs_a_store(tmp_path: Path, stamp: int) -> None:
     root, store = tmp_path / "project", tmp_path / "store"
     make(root)
     checkpoints = Checkpoints(root, store, git=True)
@@ -357,6 +358,6 @@ def test_pruning_is_done_once_a_day_and_needs_a_store(tmp_path: Path) -> None:
         os.utime(path, (0, 0))
     checkpoints.prune([])
     assert dropped in objects(store)
-    os.utime(store / "pruned", (0, 0))
+    os.utime(store / "pruned", (stamp, stamp))
     checkpoints.prune([])
     assert dropped not in objects(store)
