@@ -43,7 +43,7 @@ class StatusBar(Horizontal):
         background: $panel;
         color: $foreground;
         padding: 0 1;
-        & > .left { width: 1fr; text-wrap: nowrap; text-overflow: ellipsis; }
+        & > .left { width: 1fr; padding: 0 1 0 0; text-wrap: nowrap; text-overflow: ellipsis; }
         & > .right { width: auto; text-wrap: nowrap; }
         & > Sparkline { margin: 0 0 0 1; display: none; }
         & > Sparkline > .sparkline--max-color { color: $chart-loss; }

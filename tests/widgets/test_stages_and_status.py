@@ -138,6 +138,17 @@ async def test_one_lesson_is_not_lessons():
         assert bar_text(app).endswith("1 lesson")
 
 
+@pytest.mark.parametrize("width", [40, 60, 80])
+async def test_what_is_cut_keeps_a_space_from_what_follows(width: int):
+    bar = StatusBar()
+    async with (app := Stage(bar)).run_test(size=(width, 5)) as pilot:
+        bar.repository, bar.branch, bar.gate = "repository" * 4, "branch" * 5, "bwrap"
+        await settled(pilot)
+        text = bar_text(app)
+        assert "… " in text
+        assert text.split("… ")[1].startswith(("bwrap", "sandbox: bwrap"))
+
+
 async def test_hostile_text_is_shown_and_not_obeyed():
     bar, stages = StatusBar(), LessonStages()
     async with (app := Stage(bar, stages)).run_test(size=(300, 10)) as pilot:
