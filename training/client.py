@@ -42,6 +42,8 @@ STOP_SECONDS = 2.0
 LOG_LIMIT = 4 * 1024 * 1024
 LOG_PIECE = 64 * 1024
 LOG_SECONDS = 1.0
+AT_ONCE = 100
+"""Events after which everybody else has a turn, however many there are."""
 
 Handler = Callable[[Event], Awaitable[None] | None]
 
@@ -181,8 +183,13 @@ class WorkerClient:
         """Hand every event to the request that waits for it, until the worker is gone."""
         assert process.stdout is not None
         try:
+            read = 0
             while line := await process.stdout.readline():
                 self._dispatch(line)
+                read += 1
+                # A line that is there already is read without a pause for anybody else.
+                if read % AT_ONCE == 0:
+                    await asyncio.sleep(0)
         except (OSError, ValueError):
             _log.exception("reading from the worker failed")
             self._kill(process)
@@ -223,8 +230,12 @@ class WorkerClient:
         self._waiting[request.id] = queue
         try:
             await self._send(request)
+            got = 0
             while True:
                 event = await queue.get()
+                got += 1
+                if got % AT_ONCE == 0:
+                    await asyncio.sleep(0)
                 if isinstance(event, WorkerDied):
                     raise event
                 if isinstance(event, ResultEvent):

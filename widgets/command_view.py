@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from bisect import bisect_right
+from itertools import accumulate, pairwise
 from typing import ClassVar
 
 from rich.segment import Segment
@@ -68,7 +69,10 @@ class CommandView(Widget):
         self._shell = shell
         self._signs = SHELL_SIGNS if shell else PLAIN_SIGNS
         self._shown = self._colour()
-        self._painted: tuple[int, list[Strip]] | None = None
+        self._hard_lines = command.split("\n")
+        self._laid_out: _Layout | None = None
+        self._strips: dict[int, Strip] = {}
+        self._divided: tuple[int, list[Content]] | None = None
 
     @property
     def command(self) -> str:
@@ -78,23 +82,23 @@ class CommandView(Widget):
     def notify_style_update(self) -> None:
         """Forget painted lines when the theme changes."""
         super().notify_style_update()
-        self._painted = None
+        self._strips.clear()
+        self._divided = None
 
     @override
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         """Give the number of lines at a width."""
-        room = max(1, width - len(self._signs[0]))
-        heights = [len(cut_points(line.plain, room)) for line in self._shown]
-        return sum(heights) + len(self._head_lines(width))
+        return self._lay_out(width).height
 
     def render_line(self, y: int) -> Strip:
-        """Paint one line."""
+        """Paint one line, from the cache where it has been painted before."""
         width = self.size.width
-        if self._painted is None or self._painted[0] != width:
-            self._painted = (width, self._paint(width))
-        lines = self._painted[1]
-        line = lines[y] if y < len(lines) else Strip.blank(width, self.rich_style)
-        return selectable(self, line, y)
+        layout = self._lay_out(width)
+        if y >= layout.height:
+            return selectable(self, Strip.blank(width, self.rich_style), y)
+        if y not in self._strips:
+            self._strips[y] = self._paint(layout, y)
+        return selectable(self, self._strips[y], y)
 
     @override
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
@@ -126,23 +130,50 @@ class CommandView(Widget):
             spans = [span for span in coloured.spans if span.style != "$text"]
         return Content(shown, spans=spans).split("\n", allow_blank=True)
 
-    def _paint(self, width: int) -> list[Strip]:
+    def _lay_out(self, width: int) -> _Layout:
+        """Find out at which line each hard line begins; what is not looked at is not painted."""
+        if self._laid_out is None or self._laid_out.width != width:
+            room = max(1, width - len(self._signs[0]))
+            cuts = [cut_points(line.plain, room) for line in self._shown]
+            self._laid_out = _Layout(width, self._head_lines(width), cuts)
+            self._strips.clear()
+            self._divided = None
+        return self._laid_out
+
+    def _paint(self, layout: _Layout, y: int) -> Strip:
         base = self.visual_style
-        room = max(1, width - len(self._signs[0]))
+        if y < len(layout.head):
+            quiet = base + component_style(self, "command--folder")
+            return paint(self, Content(layout.head[y]), quiet, layout.width)
+        number, i = layout.find(y)
+        if self._divided is None or self._divided[0] != number:
+            mark = component_style(self, "command--mark")
+            line = _marked(self._shown[number], self._hard_lines[number], mark)
+            starts = layout.cuts[number]
+            self._divided = (number, line.divide(starts[1:]) if len(starts) > 1 else [line])
+        sign = self._signs[(number > 0) if i == 0 else 2]
         prompt_style = (base + component_style(self, "command--prompt")).rich_style
-        mark = component_style(self, "command--mark")
-        strips: list[Strip] = []
-        quiet = base + component_style(self, "command--folder")
-        strips += [paint(self, Content(line), quiet, width) for line in self._head_lines(width)]
-        hard_lines = self._command.split("\n")
-        for number, shown in enumerate(self._shown):
-            line = _marked(shown, hard_lines[number], mark)
-            starts = cut_points(line.plain, room)
-            pieces = line.divide(starts[1:]) if len(starts) > 1 else [line]
-            for i, piece in enumerate(pieces):
-                sign = self._signs[(number > 0) if i == 0 else 2]
-                strips.append(paint(self, piece, base, width, [Segment(sign, prompt_style)]))
-        return strips
+        gutter = [Segment(sign, prompt_style)]
+        return paint(self, self._divided[1][i], base, layout.width, gutter)
+
+
+class _Layout:
+    """Where the lines of a command lie at a width: ``cuts`` are where each hard line is cut."""
+
+    def __init__(self, width: int, head: list[str], cuts: list[list[int]]) -> None:
+        self.width = width
+        self.head = head
+        self.cuts = cuts
+        self._ends = list(accumulate((len(starts) for starts in cuts), initial=len(head)))
+
+    @property
+    def height(self) -> int:
+        return self._ends[-1]
+
+    def find(self, y: int) -> tuple[int, int]:
+        """The hard line, and the piece of it, that stands at ``y`` below the head."""
+        number = bisect_right(self._ends, y) - 1
+        return number, y - self._ends[number]
 
 
 def _marked(shown: Content, hard_line: str, mark: Style) -> Content:

@@ -52,6 +52,13 @@ NOTICE_STYLES: dict[Severity, tuple[str, str]] = {
     "error": ("✗", "$text-error"),
 }
 FOLDED_LINES = 12
+MOST_MARKDOWN = 12_000
+MOST_MARKDOWN_LINES = 80
+"""Characters, and lines outside of code, that are laid out as Markdown: each such line is several
+widgets, so what is longer would hold the screen."""
+PLAIN_LINES = 40
+MOST_PLAIN = 60_000
+"""Characters of an answer that are shown as plain text after those."""
 
 
 class ShowsRecord:
@@ -84,52 +91,101 @@ class UserEntry(Static, ShowsRecord):
         super().__init__(Content(prose(text)))
 
 
-class AssistantEntry(Markdown, ShowsRecord):
-    """What the model says, as Markdown that may stream."""
+class AssistantEntry(Vertical, ShowsRecord):
+    """What the model says, as Markdown that may stream; what is very long goes on as plain text."""
 
     DEFAULT_CSS = """
     AssistantEntry {
         height: auto;
         padding: 0 1 0 2;
         margin: 1 0 0 0;
-        background: transparent;
-        & > MarkdownBlock:last-child { margin-bottom: 0; }
+        & > Markdown { height: auto; padding: 0; margin: 0; background: transparent; }
+        & > Markdown > MarkdownBlock:last-child { margin-bottom: 0; }
+        & > Fold { padding: 0; color: $foreground; }
     }
     """
 
     def __init__(self, text: str = "") -> None:
-        super().__init__(prose(text) or None, open_links=False, parser_factory=_parser)
+        super().__init__()
+        head, self._rest = _parted(text)
+        self._head = head
+        self._markdown = Markdown(prose(head) or None, open_links=False, parser_factory=_parser)
+        self._fold = Fold(_rest_shown(self._rest), lines=PLAIN_LINES)
+        self._fold.display = bool(self._rest)
         self._stream: MarkdownStream | None = None
         self._last = text[-1:]
 
+    def compose(self) -> ComposeResult:
+        """The Markdown, and what comes after it."""
+        yield self._markdown
+        yield self._fold
+
     def feed(self, chunk: str) -> None:
         """Append a piece of text, as soon as there is time to paint it."""
-        if chunk:
-            shown = prose(chunk, self._last)
-            self._last = chunk[-1]
+        before = len(self._head)
+        self._head, rest = (self._head, chunk) if self._rest else _parted(self._head + chunk)
+        if head := self._head[before:]:
+            shown = prose(head, self._last)
+            self._last = head[-1]
             self.call_later(self._write, shown)
+        if rest:
+            self._show_rest(self._rest + rest)
 
     def finish(self, text: str | None = None) -> None:
         """End the stream; ``text`` replaces what streamed."""
-        self.call_later(self._finish, None if text is None else prose(text))
+        if text is None:
+            self.call_later(self._finish, None)
+            return
+        self._head, rest = _parted(text)
+        self.call_later(self._finish, prose(self._head))
+        self._show_rest(rest)
+
+    def _show_rest(self, rest: str) -> None:
+        self._rest = rest
+        self._fold.show(_rest_shown(rest))
+        self._fold.display = bool(rest)
 
     async def _write(self, shown: str) -> None:
         if self._stream is None:
-            self._stream = Markdown.get_stream(self)
+            self._stream = Markdown.get_stream(self._markdown)
         await self._stream.write(shown)
 
     async def _finish(self, text: str | None) -> None:
         if self._stream is not None:
             stream, self._stream = self._stream, None
             await stream.stop()
-        if text is not None and text != self.source:
-            await self.update(text)
+        if text is not None and text != self._markdown.source:
+            await self._markdown.update(text)
 
     async def on_unmount(self) -> None:
         """End the stream."""
         if self._stream is not None:
             stream, self._stream = self._stream, None
             await stream.stop()
+
+
+def _parted(text: str) -> tuple[str, str]:
+    """What is shown as Markdown, whole lines if there are any, and the rest."""
+    if len(text) <= MOST_MARKDOWN and text.count("\n") <= MOST_MARKDOWN_LINES:
+        return text, ""
+    end, lines, in_code = 0, 0, False
+    for line in text[:MOST_MARKDOWN].splitlines(keepends=True):
+        fence = line.lstrip().startswith(("```", "~~~"))
+        in_code ^= fence
+        lines += not (in_code or fence)
+        if lines > MOST_MARKDOWN_LINES:
+            return text[:end], text[end:]
+        end += len(line)
+    if len(text) > MOST_MARKDOWN:
+        end = text.rfind("\n", 0, MOST_MARKDOWN) + 1 or MOST_MARKDOWN
+    return text[:end], text[end:]
+
+
+def _rest_shown(rest: str) -> str:
+    left_out = len(rest) - MOST_PLAIN
+    if left_out <= 0:
+        return rest
+    return f"{rest[:MOST_PLAIN]}\n… {left_out:,} more characters; /copy takes the whole answer"
 
 
 def _parser() -> MarkdownIt:

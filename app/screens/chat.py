@@ -24,13 +24,14 @@ from ..calling import Caller
 from ..controllers.secrets import SecretFound
 from ..controllers.session import SessionController
 from ..controllers.sessions import BUSY
-from ..events import AgentEvent, Severity
+from ..events import AgentEvent, Severity, TurnFinished
 from ..messages import AgentSpoke
 from ..opening import NEW, Opening
 from ..state import ChatState, Phase
 from ..tools.base import ToolResult
 from .copying import copied_text
 from .desk import DecisionDesk
+from .hearing import Hearing
 from .learning import LearningPanel
 from .outbox import Outbox
 from .secret import ask_about_secret
@@ -147,6 +148,7 @@ class ChatScreen(SelectsWhatIsThere, ChatState):
             ask=self._ask_about,
         )
         self._transcript = Transcript(self)
+        self._hearing = Hearing(self, self._pass_on)
         self._caller: Caller | None = None
         self._overview: LessonsScreen | None = None
         self._last_key = 0.0
@@ -222,8 +224,12 @@ class ChatScreen(SelectsWhatIsThere, ChatState):
     # --- the session speaks -------------------------------------------------------------
 
     def _hear(self, event: AgentEvent) -> None:
-        for outbox in self.query(Outbox):
-            outbox.note(event)
+        if isinstance(event, TurnFinished):
+            for outbox in self.query(Outbox):
+                outbox.note(event)
+        self._hearing.hear(event)
+
+    def _pass_on(self, event: AgentEvent) -> None:
         self.post_message(AgentSpoke(event))
 
     async def on_agent_spoke(self, message: AgentSpoke) -> None:

@@ -101,9 +101,9 @@ class Outbox(Vertical):
 
     # --- what the session says ----------------------------------------------------------
 
-    def note(self, event: AgentEvent) -> None:
+    def note(self, event: TurnFinished) -> None:
         """Keep back what waits when the agent did not simply finish; called at once."""
-        if isinstance(event, TurnFinished) and event.reason:
+        if event.reason:
             self._queue.hold()
 
     def hear(self, event: AgentEvent) -> None:

@@ -1,4 +1,4 @@
-"""What every screen looks like at three sizes in four kinds of theme, with recorded lessons.
+"""What every screen looks like at three sizes in three kinds of theme, with recorded lessons.
 
 The pictures are text (see ``support/picture.py``) and lie in ``__snapshots__``. After a change
 that is meant, `pytest tests/app/test_pictures.py --snapshot-update` draws them anew.
@@ -31,7 +31,7 @@ from .test_screen import Driver, running
 from .tour import Tour, hold_still, prepare, recorded
 
 SIZES = [(60, 18), (80, 24), (120, 40)]
-THEMES = ["dark", "light", "ansi-dark", "ansi-light"]
+THEMES = ["dark", "light", "ansi-dark"]
 REWINDING = (RewindScreen, RestoreScreen)
 
 

@@ -16,9 +16,13 @@ from pathlib import Path
 from time import monotonic
 
 import pytest
+from continualcode_tui.app.screens.call import CallScreen
 from continualcode_tui.app.screens.desk import DecisionDesk
+from continualcode_tui.widgets.arming import SETTLE
+from continualcode_tui.widgets.conversation import Conversation
 from continualcode_tui.widgets.prompt import Prompt
-from textual.events import Paste
+from continualcode_tui.widgets.proposal_panel import ProposalPanel
+from textual.events import Key, Paste
 
 from ..app.test_screen import Driver, running
 from ..controllers.support import Stage, call
@@ -77,34 +81,67 @@ async def test_work_in_the_loop_stops_the_heart() -> None:
 Flood = Callable[[Driver], Awaitable[None]]
 
 
-async def approved(at: Driver) -> None:
-    """Read a call to its end, approve it, and wait for what comes of it."""
+async def until(condition: Callable[[], object], what: str) -> None:
+    """Wait without a message to every widget, as the pilot sends them: that holds the loop too."""
+    async with asyncio.timeout(60):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    assert condition(), what
+
+
+async def press(at: Driver, key: str) -> None:
+    """Press a key as a terminal sends it."""
+    at.app.post_message(Key(key, key if len(key) == 1 else None))
+    await asyncio.sleep(0.15)
+
+
+async def proposed(at: Driver) -> ProposalPanel:
     await at.ask("go on")
-    await at.proposal()
+    await until(lambda: at.chat.query_one(DecisionDesk).panel is not None, "a proposal")
     panel = at.chat.query_one(DecisionDesk).panel
     assert panel is not None
+    await until(lambda: panel.armed, "its keys")
+    return panel
+
+
+async def over(at: Driver) -> None:
+    """Wait for the end of the answer."""
+
+    def said() -> bool:
+        records = at.chat.query_one(Conversation).records
+        return at.chat.phase == "ready" and "Over." in getattr(records[-1], "text", "")
+
+    await until(said, "the end of it")
+
+
+async def approved(at: Driver) -> None:
+    """Read a call to its end, approve it, and wait for what comes of it."""
+    panel = await proposed(at)
     while not panel.seen:
-        await at.pilot.press("end")
-        await at.proposal()
-    await at.pilot.press("y")
-    await at.until(lambda: "Over." in at.text(), "the end of it", 60)
+        await press(at, "end")
+    await until(lambda: panel.armed, "its keys")
+    await asyncio.sleep(2 * SETTLE)
+    await press(at, "y")
+    await over(at)
 
 
 async def looked_at(at: Driver) -> None:
     """Look at a call from its beginning to its end, full screen too, and stop it."""
-    await at.ask("go on")
-    await at.proposal()
-    for key in ("f", "end", "home", "pagedown", "t", "escape"):
-        await at.pilot.press(key)
-        await at.pilot.pause(0.1)
-    await at.proposal()
-    await at.pilot.press("escape")
-    await at.until(lambda: at.chat.phase == "ready", "rest", 60)
+    panel = await proposed(at)
+    await asyncio.sleep(2 * SETTLE)
+    await press(at, "f")
+    await until(lambda: isinstance(at.app.screen, CallScreen), "the full screen")
+    for key in ("end", "home", "pagedown", "t", "t", "escape"):
+        await press(at, key)
+    await until(lambda: panel.armed, "its keys")
+    await asyncio.sleep(2 * SETTLE)
+    await press(at, "escape")
+    await until(lambda: at.chat.phase == "ready", "rest")
 
 
 async def answered(at: Driver) -> None:
     await at.ask("go on")
-    await at.until(lambda: "Over." in at.text() and at.chat.phase == "ready", "the answer", 60)
+    await over(at)
 
 
 async def pasted(at: Driver) -> None:
@@ -112,7 +149,7 @@ async def pasted(at: Driver) -> None:
     for text in ("y\n" * 1_000_000, "x" * 5_000_000, "\x1b[2J\u202e" * 500_000):
         prompt.focus()
         at.app.post_message(Paste(text))
-        await at.pilot.pause(0.2)
+        await asyncio.sleep(0.2)
         prompt.text = ""
 
 
@@ -179,7 +216,7 @@ async def test_no_flood_holds_the_interface(name: str, tmp_path: Path) -> None:
         async with running(stage, "arm_delay=0.05", size=(100, 40)) as at:
             async with beating() as heart:
                 await flood(at)
-                await at.pilot.pause(0.3)
+                await asyncio.sleep(0.3)
             assert heart.beats > 10
         longest.append(heart.longest)
         if heart.longest < MOST:

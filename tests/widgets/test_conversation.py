@@ -49,7 +49,7 @@ async def test_the_final_text_replaces_what_streamed():
         talk.begin_assistant()
         talk.append_assistant("Reading. <tool_call>{")
         talk.end_assistant("Reading.")
-        await until(lambda: talk.query_one(AssistantEntry).source == "Reading.", pilot)
+        await until(lambda: [each.source for each in talk.query(Markdown)] == ["Reading."], pilot)
         talk.begin_assistant()
         talk.append_assistant("<tool_call>")
         talk.end_assistant("  ")
@@ -410,3 +410,29 @@ def test_snapshot(snap_compare):
 def test_snapshot_light(snap_compare):
     app = Stage(Conversation(), theme="continual-light")
     assert snap_compare(app, terminal_size=(60, 18), run_before=filled)
+
+
+async def test_a_very_long_answer_goes_on_as_plain_text_and_loses_nothing():
+    line = "- *some* words\n"
+    code = "```python\n" + "x = 1\n" * 300 + "```\n"
+    text = code + line * 400
+    talk = Conversation()
+    app = Stage(talk, focus=Conversation)
+    async with app.run_test(size=(80, 30)) as pilot:
+        talk.begin_assistant()
+        for at in range(0, len(text), 700):
+            talk.append_assistant(text[at : at + 700])
+        await settled(pilot)
+        entry = talk.query_one(AssistantEntry)
+        markdown, rest = entry.query_one(Markdown), entry.query_one(Fold)
+        assert (markdown.source, rest.text) == (code + line * 80, line * 320)
+        talk.end_assistant(text)
+        await settled(pilot)
+        assert (markdown.source, rest.text) == (code + line * 80, (line * 320).rstrip())
+        assert rest.display
+        assert "more lines" in screen_text(app)
+        talk.begin_assistant()
+        talk.end_assistant("y" * 200_000)
+        await settled(pilot)
+        assert "more characters; /copy takes the whole answer" in talk.query(Fold).last().text
+        assert talk.records[-1] == AssistantRecord("y" * 200_000)
