@@ -151,6 +151,12 @@ class Heatmap(ScrollView, can_focus=True):
         """Give the number of lines at a width."""
         return len(self._lines_at(width))
 
+    @override
+    def _refresh_scrollbars(self) -> None:
+        # Textual's own asks how high the lines are now, and a scrollbar makes them higher, so that
+        # one that is there stays.
+        self._fit()
+
     def on_resize(self) -> None:
         """Wrap the tokens to the new width."""
         self._fit()
@@ -159,6 +165,8 @@ class Heatmap(ScrollView, can_focus=True):
     def _fit(self) -> None:
         """Show a scrollbar only where one is needed: an earlier one would take a column away."""
         width, height = self.size
+        if not width:
+            return
         needed = len(self._lines_at(width)) > height
         self._lay_out(width - needed * self.styles.scrollbar_size_vertical)
         self.show_vertical_scrollbar = needed
