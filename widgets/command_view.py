@@ -135,7 +135,8 @@ class CommandView(Widget):
         if self._laid_out is None or self._laid_out.width != width:
             room = max(1, width - len(self._signs[0]))
             cuts = [cut_points(line.plain, room) for line in self._shown]
-            self._laid_out = _Layout(width, self._head_lines(width), cuts)
+            head = [Content(line) for line in self._head_lines(width)]
+            self._laid_out = _Layout(width, head, cuts)
             self._strips.clear()
             self._divided = None
         return self._laid_out
@@ -144,7 +145,7 @@ class CommandView(Widget):
         base = self.visual_style
         if y < len(layout.head):
             quiet = base + component_style(self, "command--folder")
-            return paint(self, Content(layout.head[y]), quiet, layout.width)
+            return paint(self, layout.head[y], quiet, layout.width)
         number, i = layout.find(y)
         if self._divided is None or self._divided[0] != number:
             mark = component_style(self, "command--mark")
@@ -160,7 +161,7 @@ class CommandView(Widget):
 class _Layout:
     """Where the lines of a command lie at a width: ``cuts`` are where each hard line is cut."""
 
-    def __init__(self, width: int, head: list[str], cuts: list[list[int]]) -> None:
+    def __init__(self, width: int, head: list[Content], cuts: list[list[int]]) -> None:
         self.width = width
         self.head = head
         self.cuts = cuts

@@ -74,7 +74,7 @@ class Transcript:
                 self._rest(event)
             case said.Notice() | said.CallRejected():
                 self._notice(event)
-            case said.ConversationReplaced() | said.ContextCounted():
+            case said.ConversationReplaced() | said.ContextCounted() | said.AdapterMoved():
                 self._replaced(event)
 
     def _notice(self, event: said.Notice | said.CallRejected) -> None:
@@ -84,8 +84,13 @@ class Transcript:
             case said.CallRejected(problem=problem):
                 self._conversation.add_notice(told_model(problem), "warning")
 
-    def _replaced(self, event: said.ConversationReplaced | said.ContextCounted) -> None:
+    def _replaced(
+        self, event: said.ConversationReplaced | said.ContextCounted | said.AdapterMoved
+    ) -> None:
         match event:
+            case said.AdapterMoved():
+                # What the last lesson did may be true no more; ctrl+t shows it again.
+                self._screen.query_one(LearningPanel).remove_class("-shown")
             case said.ConversationReplaced():
                 self._replace(event)
             case said.ContextCounted(tokens=tokens):

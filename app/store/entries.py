@@ -192,12 +192,13 @@ class Lines:
             if entry is None:
                 continue
             if isinstance(entry, LessonEntry):
-                first = self._lessons.setdefault(entry.lesson.id, entry)
-                if first is not entry:
+                before = self._lessons.get(entry.lesson.id)
+                if before is not None and not _adds_solution(before.lesson, entry.lesson):
                     # Written twice where it was not known whether the disk had it: no damage.
-                    if first.lesson != entry.lesson:
+                    if before.lesson != entry.lesson:
                         self._leave_out(place, "has another lesson under a name that is taken")
                     continue
+                self._lessons[entry.lesson.id] = entry
             self.entries.append(entry)
 
     def _leave_out(self, place: int, why: str) -> None:
@@ -219,3 +220,10 @@ class Lines:
         if more > 1:
             told[MOST_TOLD:] = [f"{more} more places of {where} are damaged."]
         return told
+
+
+def _adds_solution(before: Lesson, now: Lesson) -> bool:
+    """Whether this is the same lesson, tried again with the call that the user approved."""
+    if before.solution is not None or now.solution is None:
+        return False
+    return now.model_copy(update={"solution": None}) == before
