@@ -252,7 +252,7 @@ def test_the_whole_program_steps_into_none(hostile: Hostile, tmp_path: Path) -> 
     assert hostile.marked() == []
     for trap in together:
         trap.step(hostile)
-    assert len(hostile.marked()) >= 10  # some of them take each other's place
+    assert len(hostile.marked()) >= 8  # some of them take each other's place
 
 
 @pytest.mark.slow
