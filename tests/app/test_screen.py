@@ -89,7 +89,13 @@ class Driver:
         def armed() -> bool:
             panel = self.chat.query_one(DecisionDesk).panel
             # A key that comes too soon after another is none.
-            return panel is not None and panel.armed and monotonic() - panel._last_key > SETTLE
+            now = monotonic()
+            return (
+                panel is not None
+                and panel.armed
+                and now - panel._last_key > SETTLE
+                and now - panel._last_text > 2 * SETTLE
+            )
 
         await self.until(armed, "an armed proposal")
 
