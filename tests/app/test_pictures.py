@@ -33,7 +33,7 @@ from .tour import Tour, hold_still, prepare, recorded
 
 SIZES = [(60, 18), (80, 24), (120, 40)]
 THEMES = ["dark", "light", "ansi-dark"]
-STILL = 3
+STILL = 7
 """Pictures that have to be the same, one after another."""
 REWINDING = (RewindScreen, RestoreScreen)
 

@@ -31,6 +31,7 @@ from continualcode_tui.widgets.sanitise import original, prose, shown_exactly, v
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from textual.containers import VerticalScroll
+from textual.widget import Widget
 from textual.widgets import Input
 
 from ..controllers.support import Stage as Session
@@ -173,6 +174,13 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def whole(view: Widget) -> bool:
+    """Whether a command has the height that it asks for."""
+    size = view.size
+    wanted = view.get_content_height(size, size, size.width)
+    return not isinstance(view, CommandView) or size.height >= wanted
+
+
 class Reader:
     """Shows one preview after another in a real panel and reads back what it says."""
 
@@ -205,17 +213,20 @@ class Reader:
         given_to_panel = fingerprint(proposed, preview)
         await panel.show_preview(call_preview(proposed, preview))
         await until(lambda: panel.query_one(".preview").size.width > WIDE / 2, pilot)
-        await until(lambda: panel.query_one(".preview").size.height, pilot)
+        view = panel.query_one(".preview")
+        await until(lambda: whole(view), pilot)
         recorder = Recorder()
         for diff in panel.query(DiffView):
             diff.open_or_fold()
             await until(lambda: diff.ready, pilot)  # noqa: B023 - it is waited for here
         view = panel.query_one(".preview")
-        if isinstance(view, CommandView):
+        if preview.problem is not None and kind != "bash":
+            shown = b""  # it says why, and nothing is done
+        elif isinstance(view, CommandView):
             shown = command_back(view).encode("utf-8", "surrogatepass")
         else:
             assert isinstance(view, DiffView)
-            shown = added_back(view).encode("utf-8") if preview.problem is None else b""
+            shown = added_back(view).encode("utf-8")
         assert fingerprint(proposed, preview) == given_to_panel
         tools = {**registry.TOOLS, "bash": recorder}
         result = await registry.run(proposed, self.workspace, lambda _: None, preview, tools)
