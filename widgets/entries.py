@@ -127,17 +127,17 @@ class AssistantEntry(Vertical, ShowsRecord):
         if head := self._head[before:]:
             shown = prose(head, self._last)
             self._last = head[-1]
-            self.call_later(self._write, shown)
+            self._markdown.call_later(self._write, shown)
         if rest:
             self._show_rest(self._rest + rest)
 
     def finish(self, text: str | None = None) -> None:
         """End the stream; ``text`` replaces what streamed."""
         if text is None:
-            self.call_later(self._finish, None)
+            self._markdown.call_later(self._finish, None)
             return
         self._head, rest = _parted(text)
-        self.call_later(self._finish, prose(self._head))
+        self._markdown.call_later(self._finish, prose(self._head))
         self._show_rest(rest)
 
     def _show_rest(self, rest: str) -> None:
