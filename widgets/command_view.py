@@ -128,6 +128,8 @@ class CommandView(Widget):
         if self._shell and len(shown) <= LONGEST_HIGHLIGHTED:
             coloured = highlight(shown, language="bash", theme=SyntaxTheme)
             spans = [span for span in coloured.spans if span.style != "$text"]
+        if not spans:
+            return [Content(line) for line in shown.split("\n")]
         return Content(shown, spans=spans).split("\n", allow_blank=True)
 
     def _lay_out(self, width: int) -> _Layout:

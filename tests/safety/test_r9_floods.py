@@ -190,7 +190,7 @@ SCRIPTS: dict[str, tuple[list[str], Flood]] = {
         looked_at,
     ),
     "a large file to change": (
-        [call("write", path="wide.txt", content="".join(f"row {n}\n" for n in range(20_000)))],
+        [call("write", path="wide.txt", content="".join(f"row {n}\n" for n in range(10_000)))],
         looked_at,
     ),
     "a command of 100 kB": ([call("bash", command="echo " + "a b " * 25_000)], looked_at),
