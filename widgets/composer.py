@@ -20,7 +20,7 @@ from textual.widgets import TextArea
 from typing_extensions import override
 
 from ..themes.syntax import SyntaxTheme
-from .field import act_at_once
+from .field import TakesPaste, act_at_once
 from .sanitise import content, original, prose, visible
 
 LONGEST_HIGHLIGHTED = 60_000
@@ -71,7 +71,7 @@ def suffix_of(language: str | None) -> str:
     return endings[0] if endings else ".txt"
 
 
-class Composer(TextArea):
+class Composer(TakesPaste, TextArea):
     """A multi-line box for a message: Enter sends, Ctrl+J and Shift+Enter begin a line.
 
     So does Enter after a backslash at the end of a line, in terminals that know neither.
@@ -170,22 +170,12 @@ class Composer(TextArea):
             event.prevent_default()
 
     @override
-    async def _on_paste(self, event: events.Paste) -> None:
-        event.prevent_default()
-        event.stop()
-        self._insert_pasted(event.text)
-
-    @override
-    def action_paste(self) -> None:
-        """Insert what was copied inside the program."""
-        self._insert_pasted(self.app.clipboard)
-
     def _insert_pasted(self, text: str) -> None:
         if not self.read_only and fits(self, text):
             self.replace(prose(unix_lines(text)), *self.selection)
 
 
-class CodeArea(TextArea):
+class CodeArea(TakesPaste, TextArea):
     """A text area that colours code by Pygments, and gives back exactly what was put in."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -297,16 +287,6 @@ class CodeArea(TextArea):
         await act_at_once(self, event)
 
     @override
-    async def _on_paste(self, event: events.Paste) -> None:
-        event.prevent_default()
-        event.stop()
-        self._insert_pasted(event.text)
-
-    @override
-    def action_paste(self) -> None:
-        """Insert what was copied inside the program."""
-        self._insert_pasted(self.app.clipboard)
-
     def _insert_pasted(self, text: str) -> None:
         if not self.read_only and fits(self, text):
             self.replace(visible(unix_lines(text), keep="\n\t"), *self.selection)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from textual import events
 from textual.app import App
 from textual.screen import Screen
@@ -29,7 +31,26 @@ async def act_at_once(widget: Widget, event: events.Key) -> bool:
     return True
 
 
-class Field(Input):
+class TakesPaste:
+    """A box that inserts what is pasted in its own way, wherever it comes from; goes first."""
+
+    if TYPE_CHECKING:
+        app: App[object]
+
+    def _on_paste(self, event: events.Paste) -> Any:  # of Input a function, of TextArea a coroutine
+        event.prevent_default()
+        event.stop()
+        self._insert_pasted(event.text)
+
+    def action_paste(self) -> None:
+        """Insert what was copied inside the program."""
+        self._insert_pasted(self.app.clipboard)
+
+    def _insert_pasted(self, text: str) -> None:
+        raise NotImplementedError
+
+
+class Field(TakesPaste, Input):
     """An Input that holds text in its visible form; ``meant`` gives it back as it was meant."""
 
     def __init__(
@@ -62,16 +83,6 @@ class Field(Input):
         await act_at_once(self, event)
 
     @override
-    def _on_paste(self, event: events.Paste) -> None:
-        event.prevent_default()
-        event.stop()
-        self._insert_pasted(event.text)
-
-    @override
-    def action_paste(self) -> None:
-        """Insert what was copied inside the program."""
-        self._insert_pasted(self.app.clipboard)
-
     def _insert_pasted(self, text: str) -> None:
         lines = text[:LONGEST_PASTE].replace("\r", "\n").split("\n")
         line = next((line for line in lines if line.strip()), "")

@@ -83,7 +83,7 @@ class FilesController:
 
     def prune(self) -> None:
         """Delete the snapshots that no kept session can go back to; it may take a while."""
-        if self._path is None:
+        if self._path is None or not self._checkpoints.prune_due:
             return
         try:
             kept = KeptCalls(calls=self._calls).snapshots

@@ -204,6 +204,7 @@ def _absolute(folder: Path, path: str) -> Path:
     """A path as git reads it, with its links as they are."""
     with suppress(RuntimeError):  # the home of a user that there is not
         path = str(Path(path).expanduser())
+    # pathlib takes ``..`` away only together with links.
     return Path(os.path.abspath(folder / path))  # noqa: PTH100
 
 

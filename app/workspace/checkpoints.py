@@ -46,6 +46,8 @@ MOST_ASKED = 100
 """How many paths are asked for by name; with more of them all are listed."""
 PRUNE_EVERY = 24 * 3600
 """Seconds between two prunings; what is younger stays, as a call may be about to need it."""
+PRUNED = "pruned"
+"""The empty file whose age says when that was."""
 MOST_SNAPSHOTS = 20_000
 """Snapshots above which nothing is pruned: their names would be too long for a command."""
 EXECUTABLE = "100755"
@@ -238,18 +240,23 @@ class Checkpoints:
 
     # --- pruning ------------------------------------------------------------------------
 
+    @property
+    def prune_due(self) -> bool:
+        """Whether there is a store, and a day since it was pruned."""
+        # A stamp from the future was made by a clock that was wrong.
+        pruned_today = 0 <= _age(self._store / PRUNED) < PRUNE_EVERY
+        return (self._store / "HEAD").exists() and not pruned_today
+
     def prune(self, kept: Iterable[str]) -> None:
         """Delete what none of these snapshots needs and nobody used for a day; once a day."""
-        stamp = self._store / "pruned"
-        # A stamp from the future was made by a clock that was wrong.
-        if not (self._store / "HEAD").exists() or 0 <= _age(stamp) < PRUNE_EVERY:
+        if not self.prune_due:
             return
         if self._known is None:
             self._prepare()
         names = sorted(set(kept))
         if len(names) <= MOST_SNAPSHOTS:
             self._run("prune", f"--expire={PRUNE_EVERY}.seconds.ago", "--", *self._found(names))
-        write_private(stamp, b"")
+        write_private(self._store / PRUNED, b"")
 
     def _found(self, names: Sequence[str]) -> list[str]:
         """Those of the snapshots that lie here; a clone of the repository has its own."""

@@ -43,6 +43,7 @@ def find_program(name: str, root: str | Path) -> str | None:
     """
     for entry in search_path(root):
         path = f"{entry}/{name}"
+        # This is asked at the start, and a Path for each folder costs more than the question.
         usable = os.path.isfile(path) and os.access(path, os.X_OK)  # noqa: PTH113
         if usable and not _lies_in(path, (str(root), _present_repository())):
             return path

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .flow import SANITISING, Project, Scope
+from .flow import Project, Scope
+from .known_names import SANITISING
 from .syntax import Function, Module
 
 EVERY, NEVER = "every", "never"

@@ -171,10 +171,10 @@ class Module:
 
     def enclosing(self, node: ast.AST, kind: type | tuple[type, ...]) -> ast.AST | None:
         """The innermost function or class around a node."""
-        while (node := self.parents.get(node)) is not None:  # type: ignore[assignment]
-            if isinstance(node, kind):
-                return node
-        return None
+        around = self.parents.get(node)
+        while around is not None and not isinstance(around, kind):
+            around = self.parents.get(around)
+        return around
 
     def mentions(self, name: str) -> int:
         """How often a function is named, its definition and imports left out."""
