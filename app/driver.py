@@ -35,10 +35,14 @@ class LastingFile:
     """The terminal as a file; what is written to it once it is closed is dropped.
 
     Else the thread that writes would end, and everybody who waits for it would wait for ever.
+    It has a buffer of its own: the standard streams have none where PYTHONUNBUFFERED is set, and
+    then lose the rest of what they write when a signal comes between.
     """
 
     def __init__(self, file: TextIO) -> None:
-        self._file = file
+        self._file = open(  # noqa: SIM115 - open as long as the program is
+            file.fileno(), "w", encoding=file.encoding, errors=file.errors, closefd=False
+        )
 
     def write(self, text: str) -> int:
         """Write what can be written."""
