@@ -288,7 +288,9 @@ async def test_a_socket_with_a_relative_name(scene: Scene) -> None:
 async def test_the_runtime_folder_is_empty(scene: Scene) -> None:
     (scene.outside / "bus").write_text(KEY)
     command = f"cat {scene.outside}/bus"
-    assert KEY in (await scene.run(command)).output
+    assert KEY in scene.run_unguarded(command)
+    if not scene.outside.is_relative_to("/tmp"):  # where a checkout may be, and all is hidden
+        assert KEY in (await scene.run(command)).output
     sandbox = scene.sandbox(environ={**scene.environment, "XDG_RUNTIME_DIR": str(scene.outside)})
     assert KEY not in (await scene.run(command, sandbox=sandbox)).output
 
