@@ -6,6 +6,7 @@ screen has opened, so it is taken out where the bytes are read; what is left goe
 
 from __future__ import annotations
 
+import io
 import os
 import selectors
 import signal
@@ -40,8 +41,9 @@ class LastingFile:
     """
 
     def __init__(self, file: TextIO) -> None:
-        self._file = open(  # noqa: SIM115 - open as long as the program is
-            file.fileno(), "w", encoding=file.encoding, errors=file.errors, closefd=False
+        handle = io.FileIO(file.fileno(), "w", closefd=False)
+        self._file = io.TextIOWrapper(
+            io.BufferedWriter(handle), encoding=file.encoding, errors=file.errors
         )
 
     def write(self, text: str) -> int:

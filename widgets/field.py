@@ -47,6 +47,7 @@ class TakesPaste:
         self._insert_pasted(self.app.clipboard)
 
     def _insert_pasted(self, text: str) -> None:
+        # Each box has its own; an abstract class would need another metaclass than a widget's.
         raise NotImplementedError
 
 

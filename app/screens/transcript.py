@@ -207,8 +207,6 @@ class Transcript:
     def _lesson_ends(self, event: said.LessonFinished) -> None:
         result = event.result
         self._stages.finish(result.reason, TONES[result.outcome], result.seconds)
-        if result.steps:
-            self._screen.note_steps()  # once more, with the mark of this lesson
         self._screen.query_one(LearningPanel).finish(result)
         self._screen.note_lessons()
         if result.steps:
