@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.events import Key, Paste
+from textual.events import Event, Key, Paste
 from textual.widgets import Static
 from typing_extensions import override
 
@@ -24,6 +24,7 @@ from ..themes.palettes import ThemedApp
 from ..widgets.sanitise import content, visible
 from .cli import USAGE, complain
 from .early import SettingsError
+from .lull import Lull, collect_in_lulls
 from .opening import NEW, Opening
 from .terminal import Background, hinted_dark
 
@@ -86,6 +87,7 @@ class ContinualCode(ThemedApp):
         self._keymap_in_use: dict[str, str] = {}
         self._clashes: set[str] = set()
         self._typed_early: str | None = ""
+        self._lull = Lull(self)
 
     def compose(self) -> ComposeResult:
         """Paint one line at once; everything else is imported after it."""
@@ -107,7 +109,7 @@ class ContinualCode(ThemedApp):
         from .screens.chat import ChatScreen
 
         self.use_theme(settings.theme)
-        chat = ChatScreen(settings, self.folder, self.opening)
+        chat = ChatScreen(settings, self.folder, self._lull, self.opening)
         await self.push_screen(chat)
         typed, self._typed_early = self._typed_early, None
         chat.take_typed(typed or "")
@@ -115,12 +117,20 @@ class ContinualCode(ThemedApp):
             # What was imported stays; the collector need not look at it again and again.
             gc.freeze()
             gc.enable()
+            collect_in_lulls(self._lull, self.set_interval)
 
     def _prepare(self) -> Settings:
         """Read the settings and import the chat, while the screen stays answerable."""
         settings = self._settings() if callable(self._settings) else self._settings
         import_module(".screens.chat", __package__)
         return settings
+
+    @override
+    async def on_event(self, event: Event) -> None:
+        """Note every key, whoever takes it."""
+        if isinstance(event, Key | Paste):
+            self._lull.note_key()
+        await super().on_event(event)
 
     def on_key(self, event: Key) -> None:
         """Keep what is typed before there is a prompt."""

@@ -3,7 +3,8 @@
 The real program runs on a pseudo-terminal with the practice model, and a minimal Textual app
 with one Input on another. A key is pressed in each in turn; the time is from the write to the
 terminal until the letter is in what the program painted. Meanwhile one lesson after another is
-learned and its retries stream. Idle CPU is that of each process, and of the program's worker.
+learned and its retries stream; the typing goes on after each until all that it did is on the
+screen, however long that is put off. Idle CPU is that of each process, and of the program's worker.
 """
 
 from __future__ import annotations
@@ -32,9 +33,11 @@ class Minimal(App):
 Minimal().run()
 """
 COLUMNS, ROWS = 120, 40
-CLEAR = "\x15"
+CLEAR = "\x15" * 3  # once for each row that the letters may take
 # What is on the screen when a lesson and its retry are over.
 AFTER = ("y approve", "to this call", "● ready")
+# The program shows within two seconds what it puts off while somebody types.
+LINGER = 2.5
 REQUEST = "install the npm package zod"
 CORRECTION = "use pnpm add"
 
@@ -131,6 +134,7 @@ class Lessons:
     def __init__(self, screen: Screen) -> None:
         self.screen = screen
         self.learned = 0
+        self._ended: float | None = None
 
     def begin(self) -> None:
         """Ask for something, deny the call, and return while the lesson runs."""
@@ -147,10 +151,14 @@ class Lessons:
         screen.process.send("\r")
         screen.wait("learning")
         self.learned += 1
+        self._ended = None
 
     @property
-    def running(self) -> bool:
-        return not any(text in self.screen.text for text in AFTER)
+    def going_on(self) -> bool:
+        """Whether a lesson runs, or what it did may still be coming to the screen."""
+        if self._ended is None and any(text in self.screen.text for text in AFTER):
+            self._ended = time.monotonic()
+        return self._ended is None or time.monotonic() < self._ended + LINGER
 
     def end(self) -> None:
         """Leave what waits, so that the next request can be put."""
@@ -183,13 +191,11 @@ def measure(keys: int, idle_seconds: float) -> dict[str, float]:
             lessons = Lessons(screens["ours"])
             while len(times["ours"]) < keys:
                 lessons.begin()
-                while lessons.running and len(times["ours"]) < keys:
+                screens["minimal"].process.send(CLEAR)
+                screens["minimal"].drain(0.3)
+                while lessons.going_on and len(times["ours"]) < keys:
                     # Letters that no word on the screen has, so that each can be told.
                     key = letters.choice("ŁØÐÞ")
-                    if len(times["ours"]) % 40 == 39:
-                        for screen in screens.values():
-                            screen.process.send(CLEAR)
-                            screen.drain(0.3)
                     for name, screen in screens.items():
                         times[name].append(screen.key_to_screen(key))
                     screens["ours"].drain(letters.uniform(0.02, 0.12))

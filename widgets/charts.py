@@ -171,7 +171,12 @@ class LearningCharts(Container):
             return
         if self._ready:
             self._draw()
-        elif not self._loading:
+        else:
+            self.prepare()
+
+    def prepare(self) -> None:
+        """Import the plots, which takes a moment, before there is something to draw."""
+        if not self._ready and not self._loading:
             self._loading = True
             self._load_plots()
 
@@ -187,7 +192,7 @@ class LearningCharts(Container):
         for pane in self.query(ChartPane):
             await pane.mount_plot(plot())
         self._ready = True
-        self.set_class(True, "-data")
+        self.set_class(self._state == "data", "-data")
         self.call_after_refresh(self._changed)
 
     def _draw(self) -> None:

@@ -25,10 +25,12 @@ from ..controllers.secrets import SecretFound
 from ..controllers.session import SessionController
 from ..controllers.sessions import BUSY
 from ..events import AgentEvent, Severity, TurnFinished
+from ..lull import Lull
 from ..messages import AgentSpoke
 from ..opening import NEW, Opening
 from ..state import ChatState, Phase
 from ..tools.base import ToolResult
+from . import chat_layout
 from .copying import copied_text
 from .desk import DecisionDesk
 from .hearing import Hearing
@@ -51,16 +53,8 @@ TYPING_PAUSE = 1.0
 class ChatScreen(SelectsWhatIsThere, ChatState):
     """Composes the widgets and passes what they say to the session."""
 
-    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 - declared so by Screen
-        (0, "-narrow"),
-        (80, "-normal"),
-        (120, "-wide"),
-    ]
-    VERTICAL_BREAKPOINTS = [  # noqa: RUF012 - declared so by Screen
-        (0, "-lowest"),
-        (22, "-low"),
-        (32, "-high"),
-    ]
+    HORIZONTAL_BREAKPOINTS = chat_layout.COLUMN_CLASSES
+    VERTICAL_BREAKPOINTS = chat_layout.ROW_CLASSES
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "interrupt", "Stop what the agent does", show=False, id="chat.interrupt"),
         Binding(
@@ -96,47 +90,13 @@ class ChatScreen(SelectsWhatIsThere, ChatState):
             id="chat.latest",
         ),
     ]
-    DEFAULT_CSS = """
-    ChatScreen {
-        #main { width: 1fr; height: 1fr; }
-        Conversation { height: 1fr; min-height: 2; }
-        Outbox.-deciding { display: none; }
-        &.-narrow LearningCharts { display: none; }
-        &.-narrow LearningPanel.-deciding, &.-normal LearningPanel.-deciding { display: none; }
-        &.-wide LearningPanel {
-            dock: right; width: 56; height: 100%; max-height: 100%;
-            border-top: none; border-left: solid $panel;
-            #evidence { layout: vertical; height: 1fr; max-height: 100%; }
-            HeatmapView { width: 100%; max-height: 60%; }
-            LearningCharts { width: 100%; height: 1fr; max-height: 100%; padding: 1 0 0 0; }
-        }
-    }
-    ChatScreen.-low {
-        Outbox.-pending PromptArea { max-height: 4; }
-        Outbox.-pending QueueList Lines { max-height: 3; }
-        ProposalPanel { max-height: 10; }
-        &.-normal LearningPanel.-pending, &.-narrow LearningPanel.-pending {
-            max-height: 7;
-            LearningCharts, HeatmapView .legend { display: none; }
-            &.-finished LessonStages { display: none; }
-        }
-    }
-    ChatScreen.-lowest {
-        HistorySearch OptionList { max-height: 3; }
-        QueueList Lines { max-height: 2; }
-        Outbox.-pending PromptArea { max-height: 2; }
-        Outbox.-pending QueueList Lines { max-height: 1; }
-        &.-normal LearningPanel.-finished LessonStages { display: none; }
-        &.-narrow LearningPanel.-finished LessonStages { display: none; }
-        &.-normal LearningPanel.-pending, &.-narrow LearningPanel.-pending {
-            max-height: 4;
-            LearningCharts, HeatmapView .legend { display: none; }
-        }
-    }
-    """
+    DEFAULT_CSS = chat_layout.CSS
 
-    def __init__(self, settings: Settings, folder: Path, opening: Opening = NEW) -> None:
+    def __init__(
+        self, settings: Settings, folder: Path, lull: Lull, opening: Opening = NEW
+    ) -> None:
         super().__init__()
+        self.lull = lull
         self.settings = settings
         self._opening = opening
         self.set_reactive(ChatState.repository, folder.name or str(folder))
@@ -160,7 +120,7 @@ class ChatScreen(SelectsWhatIsThere, ChatState):
             conversation = Conversation()
             yield conversation
             yield EmptyPage(self, conversation, self._opening)
-            yield LearningPanel(classes=f"gives-room {GIVES_WAY}")
+            yield LearningPanel(classes=f"{chat_layout.GIVES_ROOM} {GIVES_WAY}")
             yield DecisionDesk(
                 arm_delay=self.settings.arm_delay, typing=self._is_typing, classes=GIVES_WAY
             )
@@ -475,7 +435,7 @@ class ChatScreen(SelectsWhatIsThere, ChatState):
         self.session.clear()
         if not self.session.busy:
             self.query_one(Conversation).clear()
-            self.query_one(LearningPanel).remove_class("-shown")
+            self.query_one(LearningPanel).hide()
 
     def copy(self, what: str) -> None:
         """Put an answer, or what a tool printed, on the clipboard."""

@@ -20,12 +20,14 @@ from ...widgets.call_preview import CallPreview
 from ...widgets.correction_box import CorrectionBox
 from ...widgets.diff import DiffMode
 from ...widgets.languages import language_of_path
+from ...widgets.marking import mark
 from ...widgets.proposal_panel import ProposalPanel
 from ...widgets.squeeze import GIVES_WAY, SqueezeVertical
 from ..agent.proposal import Approve, Decision, Deny, Edit, Proposal, fingerprint
 from ..controllers.approval import spelled_out
 from ..tools import registry
 from ..tools.base import Preview
+from .chat_layout import GIVES_ROOM, ROOM_GIVEN_BY
 
 
 def call_preview(call: ToolCall, preview: Preview) -> CallPreview:
@@ -130,8 +132,8 @@ class DecisionDesk(SqueezeVertical):
     def _make_room(self, *names: str, needed: bool = True) -> None:
         """Mark what gives room to the call; the rest of the screen is not styled anew for it."""
         for sibling in self.siblings:
-            if sibling.has_class("gives-room"):
-                sibling.set_class(needed, *names)
+            if sibling.has_class(GIVES_ROOM):
+                mark(sibling, *names, on=needed, decides=sibling.query(ROOM_GIVEN_BY))
 
     async def _open(self, widget: Widget) -> None:
         """Put a box below the call; the rest of the screen makes room for it."""

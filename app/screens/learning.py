@@ -11,6 +11,7 @@ from textual.containers import Horizontal
 from ...training.protocol import LessonResult, TokenReport
 from ...widgets.charts import LearningCharts, StepPoint
 from ...widgets.heatmap import HeatmapView, TokenCell
+from ...widgets.marking import mark
 from ...widgets.squeeze import GIVES_WAY, SqueezeVertical
 from ...widgets.stages import LessonStages
 
@@ -52,6 +53,10 @@ class LearningPanel(SqueezeVertical):
     }
     """
 
+    def __init__(self, *, classes: str | None = None) -> None:
+        super().__init__(classes=classes)
+        self._finished: LessonResult | None = None
+
     def compose(self) -> ComposeResult:
         """Stages above; heatmap and curves side by side, or one below the other."""
         yield LessonStages()
@@ -63,25 +68,48 @@ class LearningPanel(SqueezeVertical):
         """Let each stage have a line where there is height enough."""
         self.query_one(LessonStages).listed = self.size.height >= LISTED_FROM
 
+    def prepare(self) -> None:
+        """Import what draws the curves, before there are some."""
+        self.query_one(LearningCharts).prepare()
+
+    @property
+    def shown(self) -> bool:
+        """Whether the panel can be seen."""
+        return self.has_class("-shown")
+
     def begin(self) -> None:
         """A lesson runs: show its stages, and not what the last one did."""
-        self.add_class("-shown")
-        self.remove_class("-finished")
+        self._finished = None
+        self._mark_finished(on=False)
+        mark(self, "-shown", on=True)
         self.query_one(LearningCharts).wait()
 
     def finish(self, result: LessonResult) -> None:
-        """Show what a lesson did to the tokens that it was about."""
+        """A lesson ended; ``show_evidence`` shows what it did."""
+        self._finished = result
         if not result.tokens:
             # The conversation says what came of it, and there is nothing else to see.
-            self.remove_class("-shown")
-        self.set_class(bool(result.tokens), "-finished")
-        self.query_one(HeatmapView).show(token_cells(result.tokens))
+            self.hide()
         if result.outcome == "failed":
             self.query_one(LearningCharts).fail(result.reason)
 
+    def show_evidence(self) -> None:
+        """Show what the lesson that ended did to its tokens, unless another runs by now."""
+        if self._finished is not None and self._finished.tokens:
+            self.query_one(HeatmapView).show(token_cells(self._finished.tokens))
+            self._mark_finished(on=True)
+
+    def hide(self) -> None:
+        """Hide the panel."""
+        mark(self, "-shown", on=False)
+
     def toggle(self) -> None:
         """Show the panel, or hide it."""
-        self.toggle_class("-shown")
+        mark(self, "-shown", on=not self.shown)
+
+    def _mark_finished(self, *, on: bool) -> None:
+        parts = self.query_one("#evidence"), self.query_one(LessonStages)
+        mark(self, "-finished", on=on, decides=parts)
 
     def draw_curves(self, metrics: Metrics, kl_budget: float | None) -> None:
         """Draw loss and KL so far."""

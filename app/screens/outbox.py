@@ -33,6 +33,7 @@ from ..store.display import Output
 from ..store.history import PromptHistory
 from ..store.paths import DataPaths
 from ..welcome_words import example_request
+from .chat_layout import GIVES_ROOM
 from .desk import DecisionDesk
 from .welcome import EmptyPage
 
@@ -53,7 +54,7 @@ class Outbox(Vertical):
     """
 
     def __init__(self, chat: ChatScreen) -> None:
-        super().__init__(classes="gives-room")
+        super().__init__(classes=GIVES_ROOM)
         self._chat = chat
         self._queue = MessageQueue()
         self._shell = ShellController()

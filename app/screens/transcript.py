@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from .chat import ChatScreen
 
 CALL_START = "<tool_call>"
+IMPORTED_WITHIN = 60.0
+"""Seconds for a pause in which to import what draws the curves; after them it is done anyway."""
 TONES: dict[Outcome, Tone] = {
     "learned": "success",
     "in_context_only": "warning",
@@ -90,7 +92,7 @@ class Transcript:
         match event:
             case said.AdapterMoved():
                 # What the last lesson did may be true no more; ctrl+t shows it again.
-                self._screen.query_one(LearningPanel).remove_class("-shown")
+                self._screen.query_one(LearningPanel).hide()
             case said.ConversationReplaced():
                 self._replace(event)
             case said.ContextCounted(tokens=tokens):
@@ -103,7 +105,7 @@ class Transcript:
         lessons = [each.lesson for each in event.records if isinstance(each, LessonShown)]
         self._without_tokens = lessons if self._screen.session.loaded is None else []
         self._conversation.load(as_entries(event.records, self._tokens()))
-        self._screen.query_one(LearningPanel).remove_class("-shown")
+        self._screen.query_one(LearningPanel).hide()
         prompt = self._screen.query_one(Prompt)
         if event.draft:
             prompt.text = event.draft
@@ -191,7 +193,9 @@ class Transcript:
     ) -> None:
         match event:
             case said.LessonStarted(attempt=attempt):
-                self._screen.query_one(LearningPanel).begin()
+                panel = self._screen.query_one(LearningPanel)
+                panel.begin()
+                self._screen.lull.put_off(panel.prepare, within=IMPORTED_WITHIN)
                 self._stages.start()
                 if attempt > 1:
                     self._conversation.add_notice(
@@ -207,10 +211,13 @@ class Transcript:
     def _lesson_ends(self, event: said.LessonFinished) -> None:
         result = event.result
         self._stages.finish(result.reason, TONES[result.outcome], result.seconds)
-        self._screen.query_one(LearningPanel).finish(result)
+        panel = self._screen.query_one(LearningPanel)
+        panel.finish(result)
         self._screen.note_lessons()
         if result.steps:
             self._screen.note_steps()  # now the curves have the mark of this lesson too
+        # The next call comes now too; heatmap and curves are dear to paint and can wait.
+        self._screen.lull.put_off(panel.show_evidence)
         self._conversation.add_lesson(
             result.outcome,
             result.reason,
