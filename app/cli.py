@@ -8,15 +8,17 @@ from .version import VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
     from typing import NoReturn
 
     from .opening import Opening
+    from .terminal import Background
 
 
 USAGE = 2
 HEADLESS = ("exec", "lessons", "adapters")
+PAINT_RATE = "TEXTUAL_FPS"
 WEB_DRIVER = "textual.drivers.web_driver:WebDriver"
 # What runs with torch, which the app must not import, runs in its place.
 PROCESSES = {
@@ -232,9 +234,26 @@ def _open_screen(arguments: list[str], opening: Opening) -> int:
 
     theme = peek_theme(arguments, os.environ)
     with guarded_terminal(), asked_background(wanted=theme == "auto") as background:
-        from .tui import run
-
+        run = _import_screen()
         return run(arguments, theme, background, opening)
+
+
+def _import_screen() -> Callable[[Sequence[str], str, Background, Opening], int]:
+    """Import the program so that Textual paints a key soon after another paint.
+
+    Its timer waits for up to two periods after each, which is 33 ms if nothing is said. What the
+    user starts from the program does not get the variable.
+    """
+    import os
+
+    given = PAINT_RATE in os.environ
+    os.environ.setdefault(PAINT_RATE, "120")
+    try:
+        from .tui import run
+    finally:
+        if not given:
+            del os.environ[PAINT_RATE]
+    return run
 
 
 def _take_opening(arguments: list[str]) -> tuple[str, str] | None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import importlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
-from textual.widgets import Static
+from textual.widget import Widget
 
 from .chart_data import ChartLine, ChartSeries, Drawing, figure, value_at
 from .sanitise import visible
@@ -56,6 +56,23 @@ async def load_plots() -> type[SeriesPlot]:
     return module.SeriesPlot
 
 
+class ChartTitle(Widget):
+    """One line that says as much as there is room for."""
+
+    def __init__(self) -> None:
+        super().__init__(classes="title")
+        self._words: Callable[[int], Content] = lambda _: Content()
+
+    def say(self, words: Callable[[int], Content]) -> None:
+        """Show what a function gives for the number of columns that there are."""
+        self._words = words
+        self.refresh()
+
+    def render(self) -> Content:
+        """Say it at the present width."""
+        return self._words(self.content_size.width)
+
+
 class ChartPane(Vertical):
     """A title line; the plot below it is mounted when it has been imported."""
 
@@ -73,11 +90,11 @@ class ChartPane(Vertical):
 
     def compose(self) -> ComposeResult:
         """Lay out the title."""
-        yield Static(classes="title")
+        yield ChartTitle()
 
-    def set_title(self, title: Content) -> None:
-        """Say what is drawn."""
-        self.query_one(".title", Static).update(title, layout=False)
+    def set_title(self, words: Callable[[int], Content]) -> None:
+        """Say what is drawn, in as many columns as the function is given."""
+        self.query_one(ChartTitle).say(words)
 
     async def mount_plot(self, plot: SeriesPlot) -> None:
         """Take up the plot."""

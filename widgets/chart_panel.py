@@ -223,7 +223,8 @@ class ChartPanel(Container, can_focus=True):
         series, x, log = page.series[place], self.crosshair, self.logarithmic
         pane = self.query(ChartPane)[place]
         drawn = pane.draw(Drawing(series, self.view.window, self.axis, log, page.marks, x))
-        pane.set_title(series_title(numbers[place] + 1, series, x, log=log, drawn=drawn))
+        title = series_title(numbers[place] + 1, series, x, log=log, drawn=drawn)
+        pane.set_title(lambda _: title)
         self.call_after_refresh(self._draw_from, place + 1)
 
     @work(group="charts", exclusive=True, exit_on_error=False, description="load the charts")

@@ -84,6 +84,7 @@ class SeriesPlot(PlotWidget, can_focus=False):
         self._marks: Sequence[ChartMark] = ()
         self._budget: float | None = None
         self._crosshair: float | None = None
+        self._drawing: Drawing | None = None
 
     def compose(self) -> ComposeResult:
         """Lay out the plot and its margins as the base class does, on canvases of ours."""
@@ -94,6 +95,7 @@ class SeriesPlot(PlotWidget, can_focus=False):
 
     def draw(self, drawing: Drawing) -> bool:
         """Draw what lies in the window; False where there is no value to draw."""
+        self._drawing = drawing
         series, window, log = drawing.series, drawing.window, drawing.log
         budget = series.budget
         if log and budget is not None:
@@ -117,6 +119,11 @@ class SeriesPlot(PlotWidget, can_focus=False):
         for line, found in pieces:
             self._mark_points(line, found)
         return limits is not None
+
+    def on_resize(self) -> None:
+        """Draw with as many points and ticks as there is room for now."""
+        if self._drawing is not None:
+            self.draw(self._drawing)
 
     def _choose_ticks(self, axis: Axis, *, log: bool) -> None:
         x = TimeTicks() if axis == "time" else WholeTicks()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from textual import work
@@ -74,6 +75,7 @@ class LearningCharts(Container):
         self._redraw_timer: Timer | None = None
         self._stale = False
         self._loading = False
+        self._drawn: tuple[object, ...] = ()
 
     def compose(self) -> ComposeResult:
         """Lay out the message that stands for the charts until there is data."""
@@ -139,6 +141,10 @@ class LearningCharts(Container):
         """Draw what changed while the charts were hidden."""
         self._changed()
 
+    def catch_up(self) -> None:
+        """Draw what changed while nobody could see it."""
+        self._changed()
+
     def on_resize(self) -> None:
         """Put the charts side by side where there is room."""
         wide = self.size.width >= TWO_COLUMNS
@@ -148,13 +154,26 @@ class LearningCharts(Container):
 
     def _changed(self) -> None:
         """Draw now, or a little later when something was drawn just now."""
-        if not self.is_mounted or not self.is_on_screen:
+        if not (self.is_mounted and self.is_on_screen and self.visible):
+            return
+        drawable = self._state == "data" and self._ready
+        if drawable != self.has_class("-data"):
+            self.set_class(drawable, "-data")
+            self.call_after_refresh(self._changed)  # what appears has no size yet
+            return
+        if self._drawn == self._to_draw:
             return
         if self._redraw_timer is not None:
             self._stale = True
             return
         self._redraw_timer = self.set_timer(REDRAW_SECONDS, self._redraw_again)
         self._redraw()
+
+    @property
+    def _to_draw(self) -> tuple[object, ...]:
+        """All that decides how the charts look, but for the theme."""
+        data = tuple(self._points), tuple(self._marks), self._budget
+        return self._state, self._message, self._ready, self.size, *data
 
     def _redraw_again(self) -> None:
         self._redraw_timer = None
@@ -163,10 +182,11 @@ class LearningCharts(Container):
             self._changed()
 
     def _redraw(self) -> None:
-        self.set_class(self._state == "data" and self._ready, "-data")
         self.set_class(self._state == "failed", "-failed")
-        message = "Loading the charts…" if self._state == "data" else self._message
-        self.query_one(".message", Static).update(content(message))
+        if self._state != "data" or not self._ready:
+            message = "Loading the charts…" if self._state == "data" else self._message
+            self.query_one(".message", Static).update(content(message))
+        self._drawn = self._to_draw
         if self._state != "data":
             return
         if self._ready:
@@ -192,8 +212,7 @@ class LearningCharts(Container):
         for pane in self.query(ChartPane):
             await pane.mount_plot(plot())
         self._ready = True
-        self.set_class(self._state == "data", "-data")
-        self.call_after_refresh(self._changed)
+        self._changed()
 
     def _draw(self) -> None:
         losses = [point.loss for point in self._points]
@@ -204,9 +223,8 @@ class LearningCharts(Container):
         kl = kl_series(_against_steps(kls), self._budget)
         self.query_one("#loss-chart", ChartPane).draw(Drawing(loss, window, marks=marks))
         self.query_one("#kl-chart", ChartPane).draw(Drawing(kl, window, marks=marks))
-        room = self.query_one("#loss-chart .title").content_size.width
-        self.query_one("#loss-chart", ChartPane).set_title(loss_title(losses, room))
-        self.query_one("#kl-chart", ChartPane).set_title(kl_title(kls, self._budget, room))
+        self.query_one("#loss-chart", ChartPane).set_title(partial(loss_title, losses))
+        self.query_one("#kl-chart", ChartPane).set_title(partial(kl_title, kls, self._budget))
 
 
 def _against_steps(values: Sequence[float]) -> list[Point]:

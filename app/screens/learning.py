@@ -46,6 +46,7 @@ class LearningPanel(SqueezeVertical):
         background: $surface; border-top: solid $panel; padding: 0 1;
         &.-shown { display: block; }
         &.-finished #evidence { display: block; }
+        &.-without-curves LearningCharts { visibility: hidden; }
         #evidence { height: auto; max-height: 12; display: none; }
         LessonStages { padding: 0; }
         HeatmapView { width: 1fr; max-height: 100%; }
@@ -81,11 +82,12 @@ class LearningPanel(SqueezeVertical):
         """A lesson runs: show its stages, and not what the last one did."""
         self._finished = None
         self._mark_finished(on=False)
+        self._mark_curves(shown=False)
         mark(self, "-shown", on=True)
         self.query_one(LearningCharts).wait()
 
     def finish(self, result: LessonResult) -> None:
-        """A lesson ended; ``show_evidence`` shows what it did."""
+        """A lesson ended; ``show_evidence`` and ``show_curves`` show what it did."""
         self._finished = result
         if not result.tokens:
             # The conversation says what came of it, and there is nothing else to see.
@@ -99,6 +101,12 @@ class LearningPanel(SqueezeVertical):
             self.query_one(HeatmapView).show(token_cells(self._finished.tokens))
             self._mark_finished(on=True)
 
+    def show_curves(self) -> None:
+        """Show the curves beside it."""
+        if self._finished is not None:
+            self._mark_curves(shown=True)
+            self.query_one(LearningCharts).catch_up()
+
     def hide(self) -> None:
         """Hide the panel."""
         mark(self, "-shown", on=False)
@@ -106,6 +114,9 @@ class LearningPanel(SqueezeVertical):
     def toggle(self) -> None:
         """Show the panel, or hide it."""
         mark(self, "-shown", on=not self.shown)
+
+    def _mark_curves(self, *, shown: bool) -> None:
+        mark(self, "-without-curves", on=not shown, decides=[self.query_one(LearningCharts)])
 
     def _mark_finished(self, *, on: bool) -> None:
         parts = self.query_one("#evidence"), self.query_one(LessonStages)

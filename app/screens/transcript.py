@@ -218,6 +218,7 @@ class Transcript:
             self._screen.note_steps()  # now the curves have the mark of this lesson too
         # The next call comes now too; heatmap and curves are dear to paint and can wait.
         self._screen.lull.put_off(panel.show_evidence)
+        self._screen.lull.put_off(panel.show_curves)
         self._conversation.add_lesson(
             result.outcome,
             result.reason,
