@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
@@ -15,6 +16,9 @@ from ...widgets.call_preview import CallPreview, preview_widget
 from ...widgets.diff import DiffMode, DiffView
 from ...widgets.reading import end_in_view
 from ...widgets.sanitise import content
+
+ROOM_FOR_THE_REST = 36
+"""Columns of the border for its corners and for how much there is further down."""
 
 
 class CallReader(VerticalScroll, can_focus=True, can_focus_children=False):
@@ -47,9 +51,9 @@ class CallReader(VerticalScroll, can_focus=True, can_focus_children=False):
 
     def compose(self) -> ComposeResult:
         """Lay out what is wrong with the call above what it would do."""
-        target = self._preview.changed_file
-        where = self._preview.heading + (f"\nthe file is {target}" if target else "")
-        yield Static(Content(where), classes="where")
+        yield Static(Content(self._preview.heading), id="heading", classes="where")
+        if self._preview.changed_file:
+            yield Static(Content(f"the file is {self._preview.changed_file}"), classes="where")
         if self._preview.problem:
             yield Static(content(self._preview.problem, keep=""), classes="problem")
         yield preview_widget(self._preview, self._mode)
@@ -63,7 +67,9 @@ class CallReader(VerticalScroll, can_focus=True, can_focus_children=False):
         self.call_later(self.show_rest)
 
     def on_resize(self) -> None:
-        """Say how much there is further down."""
+        """Give the heading lines of its own if the border is too short for it."""
+        room = self.outer_size.width - ROOM_FOR_THE_REST
+        self.query_one("#heading").display = cell_len(self._preview.heading) > room
         self.call_after_refresh(self.show_rest)
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:

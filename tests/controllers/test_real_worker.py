@@ -40,14 +40,14 @@ class Killer:
     async def decide(self, proposal: Proposal) -> Deny:
         self.stage.proposals.append(proposal)
         if len(self.stage.proposals) == 1:
-            return Deny("use edit_lines; don't overwrite")
+            return Deny("use pnpm add")
         await self.session.interrupt()
         return await asyncio.get_running_loop().create_future()
 
     async def run(self) -> None:
         try:
             assert await self.session.start()
-            await self.session.submit("fix the test")
+            await self.session.submit("install the npm package zod")
         finally:
             await self.session.close()
 
