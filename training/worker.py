@@ -6,6 +6,7 @@ cancel is seen between tokens and stages, and so that the process ends when stdi
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import queue
@@ -13,6 +14,8 @@ import signal
 import sys
 import threading
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import BinaryIO
 
 from pydantic import ValidationError
@@ -196,10 +199,26 @@ class Worker:
         if self.engine is not None:
             self.engine.close()
             self.engine = None
-        engine = make_engine(request)
-        loaded = engine.load(request, reply)
+        with _collector_off():
+            engine = make_engine(request)
+            loaded = engine.load(request, reply)
         self.engine = engine
         return loaded
+
+
+@contextmanager
+def _collector_off() -> Iterator[None]:
+    """Keep the collector from what is imported and loaded within: none of it is garbage.
+
+    Looking at it again and again takes a quarter of the time of the imports, and later a part of
+    every lesson.
+    """
+    gc.disable()
+    try:
+        yield
+        gc.freeze()
+    finally:
+        gc.enable()
 
 
 def _ask(engine: Engine, request: Request, reply: Reply) -> Result:

@@ -71,7 +71,13 @@ class LearningPanel(SqueezeVertical):
 
     def prepare(self) -> None:
         """Import what draws the curves, before there are some."""
-        self.query_one(LearningCharts).prepare()
+        if self._whole:
+            self.query_one(LearningCharts).prepare()
+
+    @property
+    def _whole(self) -> bool:
+        """Whether all parts are there: on the way out of the program they go one by one."""
+        return len(self.query("LessonStages, #evidence, HeatmapView, LearningCharts")) == 4
 
     @property
     def shown(self) -> bool:
@@ -97,13 +103,13 @@ class LearningPanel(SqueezeVertical):
 
     def show_evidence(self) -> None:
         """Show what the lesson that ended did to its tokens, unless another runs by now."""
-        if self._finished is not None and self._finished.tokens:
+        if self._whole and self._finished is not None and self._finished.tokens:
             self.query_one(HeatmapView).show(token_cells(self._finished.tokens))
             self._mark_finished(on=True)
 
     def show_curves(self) -> None:
         """Show the curves beside it."""
-        if self._finished is not None:
+        if self._whole and self._finished is not None:
             self._mark_curves(shown=True)
             self.query_one(LearningCharts).catch_up()
 

@@ -140,3 +140,12 @@ async def test_what_a_lesson_did_comes_when_the_typing_pauses_and_the_call_at_on
         await at.until(the_retry, "the retry's call")
         assert not any(shown)
         await at.until(lambda: panel.has_class("-finished") and charts.visible, "what it did")
+
+
+async def test_what_was_put_off_is_left_when_the_screen_goes(stage: Stage):
+    async with running(stage) as at:
+        panel = at.chat.query_one(LearningPanel)
+        await panel.query_one(LearningCharts).remove()
+        for piece in (panel.prepare, panel.show_evidence, panel.show_curves):
+            piece()
+        assert not panel.has_class("-finished")

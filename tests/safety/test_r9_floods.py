@@ -1,8 +1,10 @@
 """R9: whatever comes, the interface goes on: 0 of 12 floods hold it for a quarter of a second.
 
 Each flood is let loose on the whole program while a heart beats in the loop that draws the screen
-and takes the keys; the longest time between two beats is what a user would feel. The first test
-shows that the heart stops where the work is done in that loop.
+and takes the keys; the longest time between two beats is what a user would feel. Other tests run
+beside this one, so the quarter of a second is of the time that the loop itself worked; a flood for
+which it would wait must not hold it for a second either. The first test shows that the heart stops
+where the work is done in that loop.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep, thread_time
 
 import pytest
 from continualcode_tui.app.screens.call import CallScreen
@@ -29,8 +31,8 @@ from ..controllers.support import Stage, call
 
 pytestmark = pytest.mark.slow
 
-MOST = 0.25
-"""Seconds that the interface may stand still."""
+MOST, MOST_WITH_OTHERS = 0.25, 1.0
+"""Seconds that the interface may work at a stretch, and stand still while others work too."""
 BEAT = 0.01
 EVIL = "a" * 40 + "!"
 RUNAWAY = r"^(a+)+$"
@@ -38,18 +40,31 @@ TRIES = 6
 
 
 class Heart:
-    """Beats in the running loop, and keeps the longest time between two beats."""
+    """Beats in the running loop, and keeps the longest time between two beats.
+
+    ``still`` is by the clock, ``busy`` what the loop worked of it.
+    """
 
     def __init__(self) -> None:
-        self.longest = 0.0
         self.beats = 0
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget what was."""
+        self.still = self.busy = 0.0
+
+    @property
+    def stops(self) -> bool:
+        """Whether a user would feel it."""
+        return self.busy >= MOST or self.still >= MOST_WITH_OTHERS
 
     async def beat(self) -> None:
-        last = monotonic()
+        last = monotonic(), thread_time()
         while True:
             await asyncio.sleep(BEAT)
-            now = monotonic()
-            self.longest = max(self.longest, now - last)
+            now = monotonic(), thread_time()
+            self.still = max(self.still, now[0] - last[0])
+            self.busy = max(self.busy, now[1] - last[1])
             last = now
             self.beats += 1
 
@@ -68,14 +83,18 @@ async def test_work_in_the_loop_stops_the_heart() -> None:
     """The attack fires: what a naive program does with such a search or such an output."""
     async with beating() as heart:
         await asyncio.sleep(0.1)
-        calm, heart.longest = heart.longest, 0.0
+        assert not heart.stops
         re.search(RUNAWAY, "a" * 25 + "!")
         await asyncio.sleep(0.1)
-        assert heart.longest > MOST > calm
-        heart.longest = 0.0
+        assert heart.stops
+        heart.begin()
         "".join(re.sub(r"[^ -~]", "?", line) for line in ["\x1b[2J" * 9] * 300_000)
         await asyncio.sleep(0.1)
-        assert heart.longest > MOST
+        assert heart.stops
+        heart.begin()
+        sleep(MOST_WITH_OTHERS)  # noqa: ASYNC251 - as a file does that never ends
+        await asyncio.sleep(0.1)
+        assert heart.stops
 
 
 Flood = Callable[[Driver], Awaitable[None]]
@@ -207,7 +226,7 @@ SCRIPTS: dict[str, tuple[list[str], Flood]] = {
 async def test_no_flood_holds_the_interface(name: str, tmp_path: Path) -> None:
     """Whoever else uses the machine stops the heart too, so a flood has six tries."""
     completions, flood = SCRIPTS[name]
-    longest: list[float] = []
+    longest: list[str] = []
     for number in range(TRIES):
         (tmp_path / str(number)).mkdir()
         stage = Stage(tmp_path / str(number))
@@ -218,10 +237,10 @@ async def test_no_flood_holds_the_interface(name: str, tmp_path: Path) -> None:
                 await flood(at)
                 await asyncio.sleep(0.3)
             assert heart.beats > 10
-        longest.append(heart.longest)
-        if heart.longest < MOST:
+        if not heart.stops:
             return
-    raise AssertionError(f"{name}: {[round(each, 3) for each in longest]} s")
+        longest.append(f"{heart.busy:.3f} of {heart.still:.3f} s")
+    raise AssertionError(f"{name}: {longest}")
 
 
 def test_there_are_enough_floods() -> None:
