@@ -13,6 +13,7 @@ PAUSE = 0.3
 """Seconds without a key that are a pause of the typing."""
 BREATH = 0.05
 """Seconds between two pieces, in which the first is painted and a key may come."""
+SHORTEST = 0.01
 LATEST = 2.0
 """Seconds after which a piece is done even if the user still types."""
 COLLECT_EVERY, COLLECT_WITHIN = 10.0, 60.0
@@ -51,7 +52,8 @@ class Lull:
 
     def _look_in(self, seconds: float) -> None:
         self._looking = True
-        self._pump.set_timer(seconds, self._look, name="lull")
+        # A timer of no length is none.
+        self._pump.set_timer(max(SHORTEST, seconds), self._look, name="lull")
 
     def _look(self) -> None:
         self._looking = False
