@@ -8,8 +8,6 @@ import pytest
 from hypothesis import settings
 from textual.widgets import Input, TextArea
 
-from .in_turn import long_ones_first
-
 # The same examples every time, whatever machine and however busy.
 settings.register_profile("same", derandomize=True, deadline=None)
 settings.load_profile("same")
@@ -21,13 +19,6 @@ def still(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
     for widget in (Input, TextArea):
         monkeypatch.setattr(widget.cursor_blink, "_default", False)
-
-
-@pytest.hookimpl(trylast=True)  # when those that do not run are gone
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Begin with the long tests, in every process."""
-    processes = getattr(config, "workerinput", {}).get("workercount", 1)
-    items[:] = long_ones_first(items, processes)
 
 
 def pytest_collection_finish() -> None:

@@ -210,7 +210,8 @@ class Worker:
 def _collector_off() -> Iterator[None]:
     """Keep the collector from what is imported and loaded within: none of it is garbage.
 
-    Looking at it again and again takes a good part of the imports, and later of every lesson.
+    Looking at it again and again takes a quarter of the time of the imports, and later a part of
+    every lesson.
     """
     gc.disable()
     try:
