@@ -1,4 +1,8 @@
-"""While the service stalls, the screen does not: the longest pause of the interface's own loop."""
+"""While the service stalls, the screen does not: the longest pause of the interface's own loop.
+
+Other tests run beside this one, so the tenth of a second is of the time that the loop itself
+worked; whatever waited for the service in it would stand still for as long as that stalls.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +28,7 @@ from tests.support.scenario import make_repository
 ROOT = Path(__file__).parents[2]
 MODEL = ROOT / "training" / "practice" / "model"
 STALL_SECONDS = 2.0
-LONGEST_PAUSE = 0.1
+LONGEST_WORK, LONGEST_PAUSE = 0.1, STALL_SECONDS / 2
 TICK = 0.005
 
 pytestmark = pytest.mark.slow
@@ -50,16 +54,18 @@ class Pulse:
 
     def __init__(self) -> None:
         self.longest: dict[str, float] = {}
+        self.worked: dict[str, float] = {}
         self.phase = ""
 
     async def beat(self) -> None:
-        last = time.monotonic()
+        last, worked = time.monotonic(), time.thread_time()
         while True:
             await asyncio.sleep(TICK)
-            now = time.monotonic()
+            now, work = time.monotonic(), time.thread_time()
             pause = now - last - TICK
             self.longest[self.phase] = max(self.longest.get(self.phase, 0.0), pause)
-            last = now
+            self.worked[self.phase] = max(self.worked.get(self.phase, 0.0), work - worked)
+            last, worked = now, work
 
 
 @asynccontextmanager
@@ -122,4 +128,5 @@ async def test_the_screen_goes_on_while_every_endpoint_stalls(
         await app.action_leave()
     print({phase: f"{pause * 1000:.0f} ms" for phase, pause in pulse.longest.items()})
     assert any("Stepping" in each or "Saving the state" in each for each in waits), waits
+    assert max(pulse.worked.values()) < LONGEST_WORK, pulse.worked
     assert max(pulse.longest.values()) < LONGEST_PAUSE, pulse.longest
