@@ -199,6 +199,8 @@ class Worker:
         if self.engine is not None:
             self.engine.close()
             self.engine = None
+            gc.unfreeze()  # the model before is garbage now
+            gc.collect()
         with _collector_off():
             engine = make_engine(request)
             loaded = engine.load(request, reply)
@@ -210,8 +212,7 @@ class Worker:
 def _collector_off() -> Iterator[None]:
     """Keep the collector from what is imported and loaded within: none of it is garbage.
 
-    Looking at it again and again takes a quarter of the time of the imports, and later a part of
-    every lesson.
+    Looking at it again and again takes a good part of the imports, and later of every lesson.
     """
     gc.disable()
     try:

@@ -10,8 +10,8 @@ from textual.widget import Widget
 def mark(widget: Widget, *names: str, on: bool, decides: Iterable[Widget] = ()) -> None:
     """Set or take off classes, and style the widget and those that they decide about.
 
-    Textual styles the whole subtree at every change of a class, at up to a third of a millisecond
-    for each widget; ``decides`` names those below for which a rule mentions the classes.
+    Textual styles the whole subtree at every change of a class, which can take longer than a key
+    may; ``decides`` names those below for which a rule mentions the classes.
     """
     if all(widget.has_class(name) == on for name in names):
         return

