@@ -7,6 +7,7 @@ that is meant, `pytest tests/app/test_pictures.py --snapshot-update` draws them 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
@@ -33,8 +34,8 @@ from .tour import Tour, hold_still, prepare, recorded
 
 SIZES = [(60, 18), (80, 24), (120, 40)]
 THEMES = ["dark", "light", "ansi-dark"]
-STILL = 7
-"""Pictures that have to be the same, one after another."""
+STILL, CHANGED = 7, 3
+"""Pictures that have to be the same, one after another: after a step, and after a theme."""
 REWINDING = (RewindScreen, RestoreScreen)
 
 
@@ -51,29 +52,35 @@ def stage(tmp_path: Path) -> Stage:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("theme", THEMES)
 @pytest.mark.parametrize("size", SIZES, ids=[f"{width}x{height}" for width, height in SIZES])
 async def test_every_screen(
     size: tuple[int, int],
-    theme: str,
     stage: Stage,
     snapshot: SnapshotAssertion,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """One walk for each size; the theme is changed wherever the walk stops."""
     hold_still(monkeypatch)
     await prepare(stage)
     kept = snapshot.use_extension(Pictures)
     visited: set[type[Any]] = set()
     differences: list[str] = []
-    async with running(stage, f"theme={theme}", size=size) as at:
-        async for name in Tour(at).everything():
-            shown = await at_rest(at)
-            assert str(stage.folder.parent) not in shown, f"{name} has a path of this machine"
+    themes = deque(THEMES)
+    async with running(stage, f"theme={themes[0]}", size=size) as at:
+        tour = Tour(at)
+        async for name in tour.everything():
             visited |= {kind for screen in at.app.screen_stack for kind in type(screen).__mro__}
-            try:
-                assert shown == kept(name=name)
-            except AssertionError as difference:
-                differences.append(f"{name}: {difference}")
+            for number, theme in enumerate(themes):
+                if number:
+                    at.app.use_theme(theme)
+                    await tour.take_colours()
+                shown = await at_rest(at, CHANGED if number else STILL)
+                assert str(stage.folder.parent) not in shown, f"{name} has a path of this machine"
+                try:
+                    assert shown == kept(name=f"{theme}-{name}")
+                except AssertionError as difference:
+                    differences.append(f"{name} in {theme}: {difference}")
+            themes.rotate(1)  # the walk goes on in the last one
     assert not differences, "\n".join(differences)
     assert every_screen() <= visited, "the tour leaves screens out"
 
@@ -89,12 +96,12 @@ def every_screen() -> set[type[Screen[Any]]]:
     return found
 
 
-async def at_rest(at: Driver) -> str:
+async def at_rest(at: Driver, still: int) -> str:
     """Wait until nothing is under way and the picture stays the same, and give it."""
     seen: list[str] = []
     async with asyncio.timeout(30):
         # Without the pilot, whose pauses write to every widget there is.
-        while len(seen) < STILL or len(set(seen[-STILL:])) > 1:
+        while len(seen) < still or len(set(seen[-still:])) > 1:
             await asyncio.sleep(0.04)
             seen = [] if under_way(at) else [*seen, picture(at.app)]
     return seen[-1]

@@ -152,6 +152,17 @@ class Tour:
         await self.press("escape")
         await self.screen(ChatScreen)
 
+    async def palette(self) -> None:
+        await self.press("ctrl+p")
+        await self.screen(CommandPalette)
+        await self.at.until(lambda: "/clear" in self.at.text(), "the palette")
+
+    async def take_colours(self) -> None:
+        """Open anew what keeps the theme that it was opened in."""
+        if isinstance(self.at.app.screen, CommandPalette):
+            await self.back()
+            await self.palette()
+
     async def open(self, command: str, kind: type[Screen[Any]]) -> None:
         await self.at.ask(command)
         await self.screen(kind)
@@ -334,9 +345,7 @@ class Tour:
         await self.screen(HelpScreen)
         yield "help"
         await self.back()
-        await self.press("ctrl+p")
-        await self.screen(CommandPalette)
-        await at.until(lambda: "/clear" in at.text(), "the palette")
+        await self.palette()
         yield "palette"
         await self.back()
         await at.ask(f"deploy with {TOKEN}")

@@ -57,11 +57,12 @@ def _name(number: int) -> str:
 
 def _words(segment: Segment) -> str:
     style = segment.style or Style()
+    ink, ground = _colour(style.color), _colour(style.bgcolor)
     # Of a blank nothing is seen but its ground, unless a line goes through it.
-    blank = segment.text.isspace() and not (style.underline or style.reverse or style.strike)
-    ink = "" if blank else f"{_colour(style.color)} "
-    flags = "" if blank else "".join(f" {flag}" for flag in FLAGS if getattr(style, flag))
-    return f"{ink}on {_colour(style.bgcolor)}{flags}"
+    if segment.text.isspace() and not (style.underline or style.strike):
+        return f"on {ink if style.reverse else ground}"
+    flags = "".join(f" {flag}" for flag in FLAGS if getattr(style, flag))
+    return f"{ink} on {ground}{flags}"
 
 
 def _colour(colour: Color | None) -> str:
