@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -35,6 +36,14 @@ def loopback(hosted: Hosted, monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopba
 @pytest.fixture
 def reply() -> Reply:
     return quiet()
+
+
+@pytest.fixture
+def brief_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the SDK try again as often as ever, and sooner."""
+    sleep = asyncio.sleep
+    monkeypatch.setattr(asyncio, "sleep", lambda seconds, *more: sleep(seconds / 50, *more))
+    monkeypatch.setattr("tinker._base_client.INITIAL_RETRY_DELAY", 0.01)
 
 
 def quiet(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import random
 from collections.abc import Callable, Mapping
@@ -33,14 +32,6 @@ PLACES = (
     "save_weights",
     "retrieve_future/save_weights",
 )
-
-
-@pytest.fixture
-def brief_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the SDK try again as often as ever, and sooner."""
-    sleep = asyncio.sleep
-    monkeypatch.setattr(asyncio, "sleep", lambda seconds, *more: sleep(seconds / 50, *more))
-    monkeypatch.setattr("tinker._base_client.INITIAL_RETRY_DELAY", 0.01)
 
 
 def newest(loopback: Loopback) -> Trained:

@@ -24,8 +24,10 @@ from tests.training.conftest import SHOW, learn_request, lesson
 
 pytestmark = pytest.mark.slow
 
-PATIENCE = 2.5
-SHORT = Limits(connect=PATIENCE, create=PATIENCE, sample=PATIENCE, train=PATIENCE, save=PATIENCE)
+WAITS = ("connect", "create", "sample", "train", "save")
+SHORT = Limits(**dict.fromkeys(WAITS, 2.5))
+"""Time enough to be told of a wait, which is once in a second."""
+SHORTER = Limits(**dict.fromkeys(WAITS, 1.5))
 POLLS = 12
 """The most that one endpoint is asked in that time: a busy loop asks thousands of times."""
 
@@ -218,12 +220,14 @@ def test_nonsense_and_silence_end_in_a_sentence(
 ):
     begun_by(loopback, endpoint, Fault(kind))
     with failing(60):
-        AT[endpoint](start, SHORT, [])
+        AT[endpoint](start, SHORTER, [])
     assert loopback.service.books.calls[endpoint] <= 60
 
 
 @at_every_endpoint
-def test_two_5xx_at_any_endpoint_costs_nothing(start: Start, loopback: Loopback, endpoint: str):
+def test_two_5xx_at_any_endpoint_costs_nothing(
+    start: Start, loopback: Loopback, brief_waits: None, endpoint: str
+):
     for code in (500, 503):
         loopback.service.faults.add(endpoint, Fault("status", code=code))
     AT[endpoint](start, None, [])

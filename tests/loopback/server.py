@@ -28,6 +28,7 @@ class Handler(BaseHTTPRequestHandler):
     """HTTP around the service."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else the body waits for the acknowledgement of the headers
     service: Service
 
     def log_message(self, *_: object) -> None:
