@@ -78,33 +78,34 @@ async def test_a_session_from_load_to_save(worker, load_request, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stage", get_args(StageName))
-async def test_killed_at_any_stage_it_resumes_from_a_committed_adapter(worker, load_request, stage):
+async def test_killed_at_any_stage_it_resumes_from_a_committed_adapter(worker, load_request):
+    """7 of 7 stages, one after another: the worker that comes up again is the next one killed."""
     await load(worker, load_request())
     denied = await sample(worker)
-    epitaph = ""
+    for stage in get_args(StageName):
+        epitaph = ""
 
-    def kill(event: Event) -> None:
-        if event.event == "stage" and event.stage == stage:
-            assert worker.pid is not None
-            os.kill(worker.pid, signal.SIGKILL)
+        def kill(event: Event, stage: StageName = stage) -> None:
+            if event.event == "stage" and event.stage == stage:
+                assert worker.pid is not None
+                os.kill(worker.pid, signal.SIGKILL)
 
-    try:
-        await learn(worker, denied, kill)
-    except WorkerDied as died:
-        epitaph = died.message
-    loaded = await load(worker, load_request())
-    assert loaded.read_only is None
-    again = await sample(worker)
-    if loaded.snapshot is None:
-        assert "SIGKILL" in epitaph
-        assert (again.tokens, again.logprobs) == (denied.tokens, denied.logprobs)
-    else:
-        # The signal was slower than the commit, which is then complete.
-        assert stage in {"commit", "retry"}
-        assert call_of(again).name == "bash"
-        await worker.request(Undo(id=worker.next_id()))
-        assert (await sample(worker)).tokens == denied.tokens
+        try:
+            await learn(worker, denied, kill)
+        except WorkerDied as died:
+            epitaph = died.message
+        loaded = await load(worker, load_request())
+        assert loaded.read_only is None
+        again = await sample(worker)
+        if loaded.snapshot is None:
+            assert "SIGKILL" in epitaph
+            assert (again.tokens, again.logprobs) == (denied.tokens, denied.logprobs), stage
+        else:
+            # The signal was slower than the commit, which is then complete.
+            assert stage in {"commit", "retry"}
+            assert call_of(again).name == "bash"
+            await worker.request(Undo(id=worker.next_id()))
+            assert (await sample(worker)).tokens == denied.tokens
 
 
 @pytest.mark.slow
