@@ -51,6 +51,8 @@ def test_arms_are_run_and_a_rerun_adds_nothing(
     arguments = [
         "corrections",
         "--quick",
+        "--cases",
+        "1",
         "--arms",
         "none,ours,ours/together",
         "--out",
@@ -58,7 +60,7 @@ def test_arms_are_run_and_a_rerun_adds_nothing(
     ]
     assert main(arguments) == 0
     records = list(read_records(tmp_path))
-    assert len(records) == 2 * (2 + 1) + 1
+    assert len(records) == 2 * (1 + 1) + 1
     (together,) = [r for r in records if r.arm == "ours/together"]
     assert together.part == "sequence"
     assert len(together.outcome.split()) == len(together.held) == 2

@@ -211,7 +211,7 @@ class Tty:
         return in_time
 
 
-PARTS = 4
+PARTS = 6
 
 
 class Fuzz:

@@ -20,6 +20,7 @@ from time import monotonic, sleep, thread_time
 import pytest
 from continualcode_tui.app.screens.call import CallScreen
 from continualcode_tui.app.screens.desk import DecisionDesk
+from continualcode_tui.app.tools.grep import Grep
 from continualcode_tui.widgets.arming import SETTLE
 from continualcode_tui.widgets.conversation import Conversation
 from continualcode_tui.widgets.prompt import Prompt
@@ -37,6 +38,8 @@ BEAT = 0.01
 EVIL = "a" * 40 + "!"
 RUNAWAY = r"^(a+)+$"
 TRIES = 6
+SEARCHING = 4.0
+"""Seconds after which a search is ended here; a user waits longer for one."""
 
 
 class Heart:
@@ -228,8 +231,11 @@ SCRIPTS: dict[str, tuple[list[str], Flood]] = {
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-async def test_no_flood_holds_the_interface(name: str, tmp_path: Path) -> None:
+async def test_no_flood_holds_the_interface(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whoever else uses the machine stops the heart too, so a flood has six tries."""
+    monkeypatch.setattr(Grep.__init__, "__defaults__", (SEARCHING,))
     completions, flood = SCRIPTS[name]
     longest: list[str] = []
     for number in range(TRIES):

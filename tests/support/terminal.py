@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,12 @@ KEYS = {
     "up": "\x1b[A", "down": "\x1b[B", "home": "\x1b[H", "end": "\x1b[F",
     "pageup": "\x1b[5~", "pagedown": "\x1b[6~", "ctrl+end": "\x1b[1;5F", "f1": "\x1bOP",
 }  # fmt: skip
+
+
+def _take_signals() -> None:
+    """Take the signals of a terminal, also where the tests run in the background without them."""
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 class Terminal:
@@ -42,6 +49,7 @@ class Terminal:
             env=environment,  # pyright: ignore[reportArgumentType]
             dimensions=(rows, columns),
             timeout=5,
+            preexec_fn=_take_signals,
         )
         self.process.delaybeforesend = None
 
