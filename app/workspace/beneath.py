@@ -115,11 +115,14 @@ def place_of(root: str, path: str, *, follow: bool = True, create: bool = False)
 
     With ``follow`` links that stay below the root are walked; without it they are refused, and
     so are folders that git keeps under another name than .git. With ``create`` missing folders
-    on the way are made.
+    on the way are made, and taken away again where an error ends what they were made for.
     """
     walk = _Walk(root, path, follow=follow, create=create)
     try:
         yield walk.run()
+    except BaseException:
+        walk.take_back()
+        raise
     finally:
         walk.close()
 
@@ -131,11 +134,18 @@ class _Walk:
         self.root, self.path, self.follow, self.create = root, path, follow, create
         self.names: list[str] = []
         self.folders: list[int] = []
+        self.made: list[tuple[int, str]] = []
         self.links = 0
 
     def close(self) -> None:
-        while self.folders:
-            os.close(self.folders.pop())
+        for folder in (*self.folders, *(parent for parent, _ in self.made)):
+            os.close(folder)
+
+    def take_back(self) -> None:
+        """Remove the folders that were made here, as far as nobody has put anything into them."""
+        for parent, name in reversed(self.made):
+            with contextlib.suppress(OSError):
+                os.rmdir(name, dir_fd=parent)
 
     def run(self) -> Place:
         parts = split_path(self.path, self.root)
@@ -236,6 +246,7 @@ class _Walk:
                 raise
         with contextlib.suppress(FileExistsError):
             os.mkdir(part, dir_fd=self.folders[-1])
+            self.made.append((os.dup(self.folders[-1]), part))
             os.fsync(self.folders[-1])
         return open_below(self.folders[-1], [part], _FOLDER)
 

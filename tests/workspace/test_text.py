@@ -1,6 +1,7 @@
 """Bytes in, bytes out: an edit changes the addressed lines and nothing else."""
 
 import os
+import resource
 import stat
 from pathlib import Path
 
@@ -184,6 +185,19 @@ def test_writing_makes_no_folder_on_a_detour(tmp_path: Path) -> None:
     workspace.write_text("nowhere/../a.txt", "x", before=None)
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.txt"]
     assert workspace.check_writable("nowhere/../a.txt") is not None
+
+
+def test_a_write_that_fails_leaves_no_folder_that_it_made(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    (tmp_path / "there").mkdir()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))
+    try:
+        with pytest.raises(WorkspaceError, match="the disk is full"):
+            workspace.write_text("there/new/deep/file.txt", "x" * 100, before=None)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(tmp_path.rglob("*")) == [tmp_path / "there"]
 
 
 def test_a_changed_file_is_not_replaced(tmp_path: Path) -> None:
