@@ -47,20 +47,30 @@ def check_screen(root: Path, environment: dict[str, str]) -> None:
         deny_and_learn(terminal, root)
 
 
+CHECKS = {"exec": check_exec, "screen": check_screen}
+
+
+def check_one(name: str) -> None:
+    """Run a check in a repository and a home of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = make_repository(Path(folder) / "scratch")
+        set_traps(root)
+        home = Path(folder) / "home"
+        home.mkdir()
+        kept = {"PATH", "LANG", "LC_ALL"}
+        environment = {k: v for k, v in os.environ.items() if k in kept}
+        environment |= {"HOME": str(home), "PYTHONPATH": ".", "TERM": "xterm-256color"}
+        CHECKS[name](root, environment)
+    print(f"check_{name}: ok", flush=True)
+
+
 def main() -> None:
+    """Run the checks beside each other; they share nothing."""
     check_version()
-    for check in (check_exec, check_screen):
-        with tempfile.TemporaryDirectory() as folder:
-            root = make_repository(Path(folder) / "scratch")
-            set_traps(root)
-            home = Path(folder) / "home"
-            home.mkdir()
-            kept = {"PATH", "LANG", "LC_ALL"}
-            environment = {k: v for k, v in os.environ.items() if k in kept}
-            environment |= {"HOME": str(home), "PYTHONPATH": ".", "TERM": "xterm-256color"}
-            check(root, environment)
-            print(f"{check.__name__}: ok", flush=True)
+    started = [subprocess.Popen([sys.executable, __file__, name]) for name in CHECKS]
+    failed = [name for name, run in zip(CHECKS, started, strict=True) if run.wait()]
+    sys.exit(f"failed: {', '.join(failed)}" if failed else 0)
 
 
 if __name__ == "__main__":
-    main()
+    check_one(sys.argv[1]) if sys.argv[1:] else main()

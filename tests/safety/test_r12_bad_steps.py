@@ -29,7 +29,7 @@ from continualcode_tui.training.manifest import (
     DamagedSnapshot,
     unseal,
 )
-from continualcode_tui.training.protocol import Event, Undo
+from continualcode_tui.training.protocol import Event, Lesson, Undo
 from continualcode_tui.training.snapshots import SnapshotStore
 from safetensors.torch import load
 
@@ -299,36 +299,40 @@ DEATHS = {
 
 
 @slow
-@pytest.mark.parametrize("death", DEATHS)
 async def test_4_of_4_worker_deaths_leave_the_last_lesson(
-    worker: WorkerClient, load_request: Callable[..., Any], death: str
+    worker: WorkerClient, load_request: Callable[..., Any]
 ) -> None:
-    stage, number = DEATHS[death]
+    """One after another: the worker that comes up again is the next to die."""
     await load_worker(worker, load_request())
-    denied = await sample(worker)
-    first = await learn(worker, denied)
+    first = await learn(worker, await sample(worker))
     assert first.outcome == "learned"
     now = await sample(worker)
+    for stage, number in DEATHS.values():
+        died = await dies(worker, training.lesson(now, "use read", id="second"), stage, number)
+        loaded = await load_worker(worker, load_request())
+        assert loaded.read_only is None
+        assert loaded.notice == ""
+        if loaded.lesson == "second":  # the signal was slower than the commit, which is complete
+            assert stage == "commit"
+            await worker.request(Undo(id=worker.next_id()))
+        else:
+            assert signal.Signals(number).name in died
+            assert loaded.lesson == "lesson-1"
+        again = await sample(worker)
+        assert (again.tokens, again.logprobs) == (now.tokens, now.logprobs)
+
+
+async def dies(worker: WorkerClient, lesson: Lesson, stage: str, number: int) -> str:
+    """Send a signal to the worker in a stage of a lesson; what is said of its death."""
 
     def kill(event: Event) -> None:
         if event.event == "stage" and event.stage == stage:
             assert worker.pid is not None
             os.kill(worker.pid, number)
 
-    request = training.learn_request(training.lesson(now, "use read", id="second"))
-    died = ""
+    request = training.learn_request(lesson).model_copy(update={"id": worker.next_id()})
     try:
-        await worker.request(request.model_copy(update={"id": worker.next_id()}), kill)
+        await worker.request(request, kill)
     except WorkerDied as error:
-        died = error.message
-    loaded = await load_worker(worker, load_request())
-    assert loaded.read_only is None
-    assert loaded.notice == ""
-    if loaded.lesson == "second":  # the signal was slower than the commit, which is complete
-        assert stage == "commit"
-        await worker.request(Undo(id=worker.next_id()))
-    else:
-        assert signal.Signals(number).name in died
-        assert loaded.lesson == "lesson-1"
-    again = await sample(worker)
-    assert (again.tokens, again.logprobs) == (now.tokens, now.logprobs)
+        return error.message
+    return ""
