@@ -73,4 +73,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    check_one(sys.argv[1]) if sys.argv[1:] else main()
+    if sys.argv[1:]:
+        check_one(sys.argv[1])
+    else:
+        main()

@@ -9,7 +9,6 @@ tests/training/test_hard_lessons.py.
 from __future__ import annotations
 
 import math
-import os
 import random
 import shutil
 import signal
@@ -20,7 +19,7 @@ from typing import Any
 import pytest
 import torch
 from continualcode_tui.training import stepper
-from continualcode_tui.training.client import WorkerClient, WorkerDied
+from continualcode_tui.training.client import WorkerClient
 from continualcode_tui.training.engine import EngineFailure
 from continualcode_tui.training.engines.local import LocalEngine
 from continualcode_tui.training.manifest import (
@@ -29,12 +28,12 @@ from continualcode_tui.training.manifest import (
     DamagedSnapshot,
     unseal,
 )
-from continualcode_tui.training.protocol import Event, Lesson, Undo
+from continualcode_tui.training.protocol import Undo
 from continualcode_tui.training.snapshots import SnapshotStore
 from safetensors.torch import load
 
 from tests.training import conftest as training
-from tests.training.test_worker import learn, sample
+from tests.training.test_worker import dies, learn, sample
 from tests.training.test_worker import load as load_worker
 
 from .mutations import (
@@ -320,19 +319,3 @@ async def test_4_of_4_worker_deaths_leave_the_last_lesson(
             assert loaded.lesson == "lesson-1"
         again = await sample(worker)
         assert (again.tokens, again.logprobs) == (now.tokens, now.logprobs)
-
-
-async def dies(worker: WorkerClient, lesson: Lesson, stage: str, number: int) -> str:
-    """Send a signal to the worker in a stage of a lesson; what is said of its death."""
-
-    def kill(event: Event) -> None:
-        if event.event == "stage" and event.stage == stage:
-            assert worker.pid is not None
-            os.kill(worker.pid, number)
-
-    request = training.learn_request(lesson).model_copy(update={"id": worker.next_id()})
-    try:
-        await worker.request(request, kill)
-    except WorkerDied as error:
-        return error.message
-    return ""

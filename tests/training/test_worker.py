@@ -24,6 +24,7 @@ from continualcode_tui.training.client import (
 from continualcode_tui.training.protocol import (
     Completion,
     Event,
+    Lesson,
     LessonResult,
     Load,
     Loaded,
@@ -59,6 +60,22 @@ async def learn(client: WorkerClient, denied: Completion, on_event=None) -> Less
     return result
 
 
+async def dies(worker: WorkerClient, wanted: Lesson, stage: str, number: int) -> str:
+    """Send a signal to the worker in a stage of a lesson; what is said of its death, if it dies."""
+
+    def kill(event: Event) -> None:
+        if event.event == "stage" and event.stage == stage:
+            assert worker.pid is not None
+            os.kill(worker.pid, number)
+
+    request = learn_request(wanted).model_copy(update={"id": worker.next_id()})
+    try:
+        await worker.request(request, kill)
+    except WorkerDied as died:
+        return died.message
+    return ""
+
+
 @pytest.mark.slow
 async def test_a_session_from_load_to_save(worker, load_request, tmp_path):
     loaded = await load(worker, load_request())
@@ -83,17 +100,7 @@ async def test_killed_at_any_stage_it_resumes_from_a_committed_adapter(worker, l
     await load(worker, load_request())
     denied = await sample(worker)
     for stage in get_args(StageName):
-        epitaph = ""
-
-        def kill(event: Event, stage: StageName = stage) -> None:
-            if event.event == "stage" and event.stage == stage:
-                assert worker.pid is not None
-                os.kill(worker.pid, signal.SIGKILL)
-
-        try:
-            await learn(worker, denied, kill)
-        except WorkerDied as died:
-            epitaph = died.message
+        epitaph = await dies(worker, lesson(denied), stage, signal.SIGKILL)
         loaded = await load(worker, load_request())
         assert loaded.read_only is None
         again = await sample(worker)
